@@ -1,0 +1,92 @@
+import type { MemoryView } from './memory-view.js'
+
+/**
+ * Granularity of persistence, in libpmem2's words: what must be done before a store is durable.
+ * `byte`: a fence (eADR); `cache-line`: flush + fence (MAP_SYNC granted); `page`: msync.
+ */
+export type Granularity = 'byte' | 'cache-line' | 'page'
+
+/** What the store found out about its medium, and why it behaves as it does. */
+export interface Persistence {
+  readonly granularity: Granularity
+  /** Granularity the kernel's answer alone would give. */
+  readonly detectedGranularity: Granularity
+  /** True when `forceGranularity` replaced the detected granularity: then durability is NOT what the level promises. */
+  readonly forced: boolean
+  /** `clwb`, `clflushopt`, `clflush`, `dc cvap`, `msync`, or `none` (eADR, or the simulated executor). */
+  readonly flushInstruction: string
+  /** Persistence domain from sysfs: `cpu_cache` (eADR), `memory_controller` (ADR), or `unknown`. */
+  readonly persistenceDomain: string
+  /** Whether the kernel granted MAP_SYNC on this very file. */
+  readonly mapSync: boolean
+  readonly executor: 'native' | 'portable' | 'simulated'
+  /** One sentence: why this granularity. */
+  readonly reason: string
+}
+
+/** Counts since the memory was opened; tests hold them to exact figures. */
+export interface PersistCounters {
+  fences: number
+  /** Lines flushed by clwb & co (under granularity page: lines noted for the next msync). */
+  flushedLines: number
+  /** Lines written with non-temporal stores. */
+  nonTemporalLines: number
+  /** msync and fdatasync system calls. */
+  syncs: number
+  programs: number
+}
+
+/** A fault that hit the mapping and was survived: the operation that touched it must throw. */
+export interface MappingFault {
+  /** `bus`: SIGBUS (truncated file, poisoned memory); `write`: a stray write into the read-only mapping. */
+  readonly kind: 'bus' | 'write'
+  readonly offset: number
+  readonly length: number
+}
+
+/**
+ * One open pool's memory: the mapped segments as JavaScript sees them (read-only), the staging frames, and the
+ * executor of persist programs. Nothing above this interface ever stores into the mapping.
+ */
+export interface PersistentMemory {
+  readonly persistence: Persistence
+  /** Mapped segments; index = pageId >>> segmentShift. Grows in place. Each view spans the whole reserved segment. */
+  readonly segments: MemoryView[]
+  /** log2 of the pages in a segment. */
+  readonly segmentShift: number
+  /** Bytes of the pool file usable now (a multiple of 4096). */
+  readonly sizeBytes: number
+  /** Word 0 is non-zero while a fault waits to be taken: one load at the end of each operation. */
+  readonly faultWords: Uint32Array
+  /** Words of the next program. Filled by the caller, run by `run`. May be replaced by `reserveProgram`. */
+  readonly program: Uint32Array
+  /** Makes room for at least this many words (contents are kept). */
+  reserveProgram(words: number): void
+  /** Staging chunks, each STAGING_CHUNK_FRAMES frames of one page; frame f lies in chunk f >>> STAGING_CHUNK_SHIFT. */
+  readonly stagingChunks: MemoryView[]
+  /** Appends a chunk. */
+  addStagingChunk(): void
+  /** Drops all chunks but the first `keep`. */
+  trimStagingChunks(keep: number): void
+  /** Runs the first `words` words of `program`. Throws DaxkvError PERSIST_FAILED / MEDIA_ERROR; after that the pool must be poisoned. */
+  run(words: number): void
+  /**
+   * Copies `bytes` to the pages from `pageId` on (free space only) and flushes them; durable at the next fence.
+   * Writes the XXH64 (seed 0) of the bytes as [lo, hi] to `hashOut`. The source must not be a view of the mapping.
+   */
+  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array): void
+  /** XXH64 (seed 0) of bytes in the pool, into `hashOut` as [lo, hi]. */
+  hashExtent(pageId: number, byteLength: number, hashOut: Uint32Array): void
+  /** True when the page's checksum field agrees with its 64 lines. */
+  verifyPage(pageId: number): boolean
+  /** Extends the file with written zeros in 4 KiB writes, fsyncs, maps new segments. Throws NO_SPACE leaving the size as it was. */
+  grow(newSizeBytes: number): void
+  /** Takes the oldest waiting fault and repairs the mapping where that is possible. */
+  takeFault(): MappingFault | undefined
+  readonly counters: PersistCounters
+  /** Detaches all views, unmaps, unlocks, closes. Idempotent. */
+  close(): void
+}
+
+export const STAGING_CHUNK_SHIFT = 7
+export const STAGING_CHUNK_FRAMES = 1 << STAGING_CHUNK_SHIFT

@@ -1,0 +1,141 @@
+import { DaxkvError } from '../errors.js'
+import {
+  LINES_PER_PAGE,
+  OP_CHECKSUM,
+  OP_CHECKSUM_FRESH,
+  OP_FENCE,
+  OP_FLUSH,
+  OP_RECORD,
+  OP_STORE,
+  OP_SYNC_ALL,
+  RECORD_REDO,
+  RECORD_UNDO,
+  recordLines,
+} from './program.js'
+
+/** What the operands of a program are checked against. */
+export interface ProgramLimits {
+  /** Pages of the pool that exist now. */
+  readonly pageCount: number
+  /** Staging frames that exist now. */
+  readonly frameCount: number
+}
+
+/** Words of OP_RECORD before its two tables. */
+export const RECORD_OP_HEADER_WORDS = 12
+
+/** Number of set bits of a 32-bit mask. */
+export function popCount(mask: number): number {
+  let bits = mask - ((mask >>> 1) & 0x55555555)
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333)
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
+}
+
+/**
+ * Checks every operand of the first `words` words of `program`, so that an executor may then run it without any
+ * further check. A program that fails here has stored nothing: it is a defect of the code that built it, reported as
+ * `INTERNAL`. The native executor makes the same checks in C.
+ */
+export function validateProgram(program: Uint32Array, words: number, limits: ProgramLimits): void {
+  if (!Number.isInteger(words) || words < 0 || words > program.length) {
+    throw new DaxkvError('INTERNAL', `persist program of ${words} words does not fit its buffer of ${program.length}`, {
+      limit: program.length,
+      actual: words,
+    })
+  }
+  let at = 0
+  while (at < words) at += validateOperation(program, at, words, limits)
+}
+
+/** Checks the operation at word `at` and returns its length in words. */
+function validateOperation(program: Uint32Array, at: number, words: number, limits: ProgramLimits): number {
+  switch (program[at]) {
+    case OP_FENCE:
+    case OP_SYNC_ALL:
+      return 1
+    case OP_CHECKSUM:
+      needWords(at, 5, words)
+      checkPage(at, program[at + 1], limits)
+      checkFrame(at, program[at + 2], limits)
+      // The checksum itself lives in line 0: without it in the mask the new value would never reach the pool.
+      if ((program[at + 3] & 1) === 0) fail(at, 'the mask of a checksum lacks line 0')
+      return 5
+    case OP_CHECKSUM_FRESH:
+      needWords(at, 3, words)
+      checkPage(at, program[at + 1], limits)
+      checkFrame(at, program[at + 2], limits)
+      return 3
+    case OP_STORE:
+      needWords(at, 5, words)
+      checkPage(at, program[at + 1], limits)
+      checkFrame(at, program[at + 2], limits)
+      return 5
+    case OP_FLUSH:
+      needWords(at, 4, words)
+      checkPage(at, program[at + 1], limits)
+      return 4
+    case OP_RECORD:
+      return validateRecord(program, at, words, limits)
+    default:
+      return fail(at, `unknown operation ${program[at]}`)
+  }
+}
+
+function validateRecord(program: Uint32Array, at: number, words: number, limits: ProgramLimits): number {
+  needWords(at, RECORD_OP_HEADER_WORDS, words)
+  const kind = program[at + 1]
+  const logPage = program[at + 2]
+  const logPages = program[at + 3]
+  const extentCount = program[at + 10]
+  const pageCount = program[at + 11]
+  if (kind !== RECORD_UNDO && kind !== RECORD_REDO) fail(at, `unknown record kind ${kind}`)
+  const length = RECORD_OP_HEADER_WORDS + extentCount * 2 + pageCount * 4
+  needWords(at, length, words)
+  checkRange(at, logPage, logPages, limits)
+  let capacityLines = logPages * LINES_PER_PAGE
+  let entry = at + RECORD_OP_HEADER_WORDS
+  for (let index = 0; index < extentCount; index++, entry += 2) {
+    checkRange(at, program[entry], program[entry + 1], limits)
+    capacityLines += program[entry + 1] * LINES_PER_PAGE
+  }
+  let bodyLines = 0
+  for (let index = 0; index < pageCount; index++, entry += 4) {
+    checkPage(at, program[entry], limits)
+    checkFrame(at, program[entry + 1], limits)
+    bodyLines += popCount(program[entry + 2]) + popCount(program[entry + 3])
+  }
+  const totalLines = recordLines(extentCount, pageCount, bodyLines)
+  if (totalLines > capacityLines) {
+    fail(at, `a record of ${totalLines} lines does not fit its ${capacityLines} lines of log`, capacityLines, totalLines)
+  }
+  return length
+}
+
+function needWords(at: number, length: number, words: number): void {
+  if (at + length > words) fail(at, `the operation needs ${length} words, ${words - at} are left`, words - at, length)
+}
+
+function checkPage(at: number, pageId: number, limits: ProgramLimits): void {
+  if (pageId >= limits.pageCount) {
+    fail(at, `page ${pageId} is outside the pool of ${limits.pageCount} pages`, limits.pageCount, pageId)
+  }
+}
+
+function checkFrame(at: number, frame: number, limits: ProgramLimits): void {
+  if (frame >= limits.frameCount) {
+    fail(at, `frame ${frame} is outside the staging area of ${limits.frameCount} frames`, limits.frameCount, frame)
+  }
+}
+
+/** The sum of two u32 is exact in a double, so a range cannot wrap round to a small page. */
+function checkRange(at: number, page: number, pages: number, limits: ProgramLimits): void {
+  if (pages === 0) fail(at, `the log range at page ${page} is empty`)
+  if (page + pages > limits.pageCount) {
+    fail(at, `pages ${page} to ${page + pages - 1} leave the pool of ${limits.pageCount} pages`, limits.pageCount, page + pages)
+  }
+}
+
+function fail(at: number, what: string, limit?: number, actual?: number): never {
+  const details = limit === undefined || actual === undefined ? {} : { limit, actual }
+  throw new DaxkvError('INTERNAL', `persist program, word ${at}: ${what}; nothing was stored`, details)
+}

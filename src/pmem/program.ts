@@ -1,0 +1,76 @@
+/**
+ * The persist program: the short list of operations that describes one commit (or one step of opening and recovering
+ * a pool). It is a sequence of u32 words in a command buffer that the executor holds natively; every executor
+ * (native, simulated, portable) runs the same words.
+ *
+ * Addresses are never bytes of the process: a pool line is (page id, line mask), a staged page is a frame number.
+ * A page is 4096 bytes = 64 lines of 64 bytes; bit i of the pair (maskLo, maskHi) stands for line i.
+ * Executors check every operand against the mapping before the first store: a program is run whole or not at all
+ * (except for faults and I/O errors in the middle, which poison the store).
+ */
+
+export const PAGE_BYTES = 4096
+export const LINE_BYTES = 64
+export const LINES_PER_PAGE = 64
+export const PAGE_SHIFT = 12
+
+/** `[OP_FENCE]` - every flush so far is durable before any later store: sfence, or msync under granularity page. */
+export const OP_FENCE = 1
+/**
+ * `[OP_CHECKSUM, pageId, frame, maskLo, maskHi]` - brings the checksum field (bytes 0..7) of the staged page up to
+ * date: staged.checksum = pool.checksum XOR, for each line in the mask, lineHash(pool line) XOR lineHash(staged line).
+ * The mask always includes line 0. Changes staging memory only.
+ */
+export const OP_CHECKSUM = 2
+/** `[OP_CHECKSUM_FRESH, pageId, frame]` - checksum of all 64 lines of a staged page that did not exist before. */
+export const OP_CHECKSUM_FRESH = 3
+/** `[OP_STORE, pageId, frame, maskLo, maskHi]` - copies the masked lines from the frame into the pool and flushes each. */
+export const OP_STORE = 4
+/**
+ * `[OP_RECORD, kind, logPage, logPages, epochLo, epochHi, txidLo, txidHi, saltLo, saltHi, extentCount, pageCount,
+ *   (extentPage, extentPages) * extentCount, (pageId, frame, maskLo, maskHi) * pageCount]`
+ * - builds a log record (layout in `log-record.ts`) at the start of the log slot and writes it with non-temporal
+ * stores, continuing in the extents when the slot is full. kind RECORD_UNDO takes line bodies from the pool
+ * (pre-images), kind RECORD_REDO from the frames (post-images).
+ */
+export const OP_RECORD = 5
+/** `[OP_FLUSH, pageId, maskLo, maskHi]` - flushes lines without storing (the cache may know more than the medium). */
+export const OP_FLUSH = 6
+/** `[OP_SYNC_ALL]` - fence, and fdatasync of the whole file in every granularity; used at open, recovery and close. */
+export const OP_SYNC_ALL = 7
+
+export const RECORD_UNDO = 1
+export const RECORD_REDO = 2
+
+/**
+ * Log record layout, little-endian, in units of one line (64 bytes):
+ *
+ *     line 0   header (offsets below)
+ *     ...      extent table: extentCount * {u32 page, u32 pages}, zero-padded to a line
+ *     ...      directory: pageCount * {u32 pageId, u32 maskLo, u32 maskHi, u32 0}, zero-padded to a line
+ *     ...      line bodies, in directory order, ascending line number within a page
+ *
+ * The record is one stream: it fills the log slot from its first byte and goes on in the extents in table order.
+ * hash = XXH64(seed = salt) of the header with its hash field zero, then the extent table, directory and bodies with
+ * their padding. postHash = XXH64(seed = salt) of the post-images of all covered lines, in the order of the bodies.
+ */
+export const RECORD_MAGIC = 0x52584144 // "DAXR"
+export const RECORD_OFFSET_MAGIC = 0
+export const RECORD_OFFSET_KIND = 4
+export const RECORD_OFFSET_EPOCH = 8
+export const RECORD_OFFSET_TXID = 16
+export const RECORD_OFFSET_PAGE_COUNT = 24
+export const RECORD_OFFSET_LINE_COUNT = 28
+export const RECORD_OFFSET_EXTENT_COUNT = 32
+/** All lines of the record, header included. */
+export const RECORD_OFFSET_TOTAL_LINES = 36
+export const RECORD_OFFSET_POST_HASH = 40
+/** Hash of fresh pages (redo only; zero in undo records). */
+export const RECORD_OFFSET_FRESH_HASH = 48
+export const RECORD_OFFSET_HASH = 56
+export const RECORD_HEADER_BYTES = 64
+
+/** Number of lines a record takes. */
+export function recordLines(extentCount: number, pageCount: number, bodyLines: number): number {
+  return 1 + Math.ceil((extentCount * 8) / LINE_BYTES) + Math.ceil((pageCount * 16) / LINE_BYTES) + bodyLines
+}

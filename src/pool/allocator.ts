@@ -1,0 +1,348 @@
+/**
+ * Page allocation over bitmaps in the pool. A bit is set while its page is allocated; bitmaps are ordinary checksummed
+ * pages edited through the transaction's staging, so an abort or a crash undoes an allocation with everything else.
+ *
+ * The one rule that makes rollback safe (protocol A): a page may be allocated only if it is free in the *committed*
+ * state and not freed by this transaction. Both fall out of one test: the bit is clear in the committed bitmap AND in
+ * the staged one. A page allocated and freed by the same transaction is clear in both and may be taken again: nothing
+ * committed refers to it.
+ *
+ * Volatile hints (lowest page that may be free, per-bitmap bounds) are built as bitmaps are visited; opening a pool
+ * reads none of them.
+ */
+import { DaxkvError } from '../errors.js'
+import type { MemoryView } from '../pmem/memory-view.js'
+import { PAGE_BYTES } from '../pmem/program.js'
+import { BITMAP_OFFSET_BITS } from './format.js'
+import type { Geometry } from './geometry.js'
+
+/** What the allocator needs of the transaction's staging; `PageSpace` implements it. */
+export interface PageEditor {
+  view: MemoryView
+  base: number
+  frame: number
+  capacityPages: number
+  locate(pageId: number): void
+  locateCommitted(pageId: number): void
+  stage(pageId: number): void
+  stageFresh(pageId: number): void
+  dropFreed(pageId: number): void
+  markDirty(frame: number, from: number, to: number): void
+}
+
+/** A run of free pages. */
+export interface Run {
+  readonly page: number
+  readonly pages: number
+}
+
+export class Allocator {
+  /** Every page below it is allocated in the committed or staged state: where the search for a single page starts. */
+  private searchFrom: number
+  /** Lowest page freed since the last commit or abort; it becomes allocatable then. */
+  private lowestFreed = Infinity
+  private searchFromAtBegin: number
+  /** By bitmap: no free run in it is longer than this (Infinity: not visited yet). */
+  private readonly runBound: number[] = []
+
+  constructor(
+    private readonly pages: PageEditor,
+    private readonly geometry: Geometry,
+    /** Called when no run of that many pages is free; must raise the capacity or throw NO_SPACE. */
+    private readonly grow: (pages: number) => void,
+  ) {
+    this.searchFrom = geometry.firstFreePage
+    this.searchFromAtBegin = this.searchFrom
+  }
+
+  /** Allocates one page and stages it as zeros: `view`, `base`, `frame` of the editor point at it. */
+  allocate(): number {
+    let pageId = this.findPage()
+    while (pageId < 0) {
+      this.grow(1)
+      pageId = this.findPage()
+    }
+    this.setBits(pageId, 1, true)
+    this.searchFrom = pageId + 1
+    this.pages.stageFresh(pageId)
+    return pageId
+  }
+
+  /** Allocates contiguous pages for raw data; nothing is staged. */
+  allocateExtent(pageCount: number): number {
+    if (pageCount > this.geometry.maxExtentPages) {
+      throw new DaxkvError(
+        'VALUE_TOO_LARGE',
+        `an extent of ${pageCount} pages was asked for, the longest a segment can hold is ${this.geometry.maxExtentPages}`,
+        { limit: this.geometry.maxExtentPages * PAGE_BYTES, actual: pageCount * PAGE_BYTES },
+      )
+    }
+    let pageId = this.findRun(pageCount)
+    while (pageId < 0) {
+      this.grow(pageCount)
+      pageId = this.findRun(pageCount)
+    }
+    this.setBits(pageId, pageCount, true)
+    return pageId
+  }
+
+  /** Frees a page or an extent. The pages stay untouched and unallocatable until the transaction has committed. */
+  free(pageId: number, pageCount = 1): void {
+    this.checkRange(pageId, pageCount)
+    this.setBits(pageId, pageCount, false)
+    if (pageCount === 1) this.pages.dropFreed(pageId)
+    if (pageId < this.lowestFreed) this.lowestFreed = pageId
+    // Allocated by this very transaction: may be taken again at once.
+    if (pageId < this.searchFrom && !this.isCommitted(pageId)) this.searchFrom = pageId
+  }
+
+  /**
+   * Runs of free pages, together at least `pageCount`, for a log record that overflows its slot. Nothing is reserved:
+   * the record is dead before anything else can be allocated. Returns undefined when more than `maxRuns` would be needed.
+   */
+  findRuns(pageCount: number, maxRuns: number): Run[] | undefined {
+    const whole = this.findRun(pageCount)
+    if (whole >= 0) return [{ page: whole, pages: pageCount }]
+    const runs: Run[] = []
+    let missing = pageCount
+    for (let bitmap = 0; bitmap < this.bitmapCount && missing > 0; bitmap++) {
+      this.eachRun(bitmap, (page, pages) => {
+        if (missing > 0 && pages >= MIN_OVERFLOW_RUN && runs.length < maxRuns) {
+          const take = Math.min(pages, missing)
+          runs.push({ page, pages: take })
+          missing -= take
+        }
+      })
+    }
+    return missing > 0 ? undefined : runs
+  }
+
+  /** After a commit: pages it freed may be allocated from now on. */
+  committed(): void {
+    if (this.lowestFreed !== Infinity) {
+      if (this.lowestFreed < this.searchFrom) this.searchFrom = this.lowestFreed
+      this.lowestFreed = Infinity
+      this.runBound.length = 0
+    }
+    this.searchFromAtBegin = this.searchFrom
+  }
+
+  /** After an abort or a rollback to a savepoint: what was allocated since is free again. */
+  aborted(): void {
+    this.searchFrom = this.searchFromAtBegin
+    this.runBound.length = 0
+  }
+
+  /** After an abort of the whole transaction also its frees are void. */
+  reset(): void {
+    this.aborted()
+    this.lowestFreed = Infinity
+  }
+
+  /** Pages allocated, as the transaction sees it; walks every bitmap. */
+  countAllocated(): number {
+    let count = 0
+    for (let bitmap = 0; bitmap < this.bitmapCount; bitmap++) {
+      this.pages.locate(this.geometry.bitmapPage(bitmap))
+      const { u32 } = this.pages.view
+      const words = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
+      const end = Math.min(this.geometry.bitmapPageCount(bitmap), this.capacity - this.geometry.bitmapFirstPage(bitmap))
+      for (let bit = 0; bit < end; bit += 32) count += popcount(u32[words + (bit >>> 5)])
+    }
+    return count
+  }
+
+  /** Whether the transaction sees the page as allocated. */
+  isAllocated(pageId: number): boolean {
+    const bitmap = this.geometry.bitmapOf(pageId)
+    this.pages.locate(this.geometry.bitmapPage(bitmap))
+    const bit = pageId - this.geometry.bitmapFirstPage(bitmap)
+    const word = this.pages.view.u32[(this.pages.base + BITMAP_OFFSET_BITS + ((bit >>> 5) << 2)) >>> 2]
+    return ((word >>> (bit & 31)) & 1) === 1
+  }
+
+  private isCommitted(pageId: number): boolean {
+    const bitmap = this.geometry.bitmapOf(pageId)
+    this.loadBitmap(bitmap)
+    const bit = pageId - this.geometry.bitmapFirstPage(bitmap)
+    return ((this.committedWords[this.committedBase + (bit >>> 5)] >>> (bit & 31)) & 1) === 1
+  }
+
+  private get capacity(): number {
+    return this.pages.capacityPages
+  }
+
+  private get bitmapCount(): number {
+    return this.geometry.bitmapCount(this.pages.capacityPages)
+  }
+
+  private findPage(): number {
+    const { geometry } = this
+    if (this.searchFrom >= this.capacity) return -1
+    for (let bitmap = geometry.bitmapOf(this.searchFrom); bitmap < this.bitmapCount; bitmap++) {
+      const first = geometry.bitmapFirstPage(bitmap)
+      const end = Math.min(geometry.bitmapPageCount(bitmap), this.capacity - first)
+      this.loadBitmap(bitmap)
+      for (let word = Math.max(0, this.searchFrom - first) >>> 5; word * 32 < end; word++) {
+        const taken = this.takenWord(word)
+        if (taken === -1) continue
+        const bit = word * 32 + trailingZeros(~taken)
+        if (bit < end) return first + bit
+      }
+    }
+    this.searchFrom = this.capacity
+    return -1
+  }
+
+  /** First fit of a contiguous run inside one segment. */
+  private findRun(pageCount: number): number {
+    let runStart = 0
+    let runLength = 0
+    for (let bitmap = 0; bitmap < this.bitmapCount; bitmap++) {
+      if (bitmap % this.geometry.bitmapsPerSegment === 0) runLength = 0
+      const bound = this.runBound[bitmap] ?? Infinity
+      // A run may go on from the bitmap before, so the bound only helps when nothing is open.
+      if (runLength === 0 && bound < pageCount && !this.runMayContinue(bitmap)) continue
+      let longest = 0
+      const first = this.geometry.bitmapFirstPage(bitmap)
+      const end = Math.min(this.geometry.bitmapPageCount(bitmap), this.capacity - first)
+      this.loadBitmap(bitmap)
+      let within = 0
+      for (let bit = 0; bit < end; ) {
+        const taken = this.takenWord(bit >>> 5)
+        if ((bit & 31) === 0 && end - bit >= 32 && (taken === 0 || taken === -1)) {
+          if (taken === 0) {
+            if (runLength === 0) runStart = first + bit
+            runLength += 32
+            within += 32
+          } else {
+            runLength = 0
+            within = 0
+          }
+          bit += 32
+        } else {
+          if (((taken >>> (bit & 31)) & 1) === 0) {
+            if (runLength === 0) runStart = first + bit
+            runLength++
+            within++
+          } else {
+            runLength = 0
+            within = 0
+          }
+          bit++
+        }
+        if (within > longest) longest = within
+        if (runLength >= pageCount) return runStart
+      }
+      this.runBound[bitmap] = longest
+    }
+    return -1
+  }
+
+  /** Whether a free run at the end of this bitmap could go on in the next one of the same segment. */
+  private runMayContinue(bitmap: number): boolean {
+    return (bitmap + 1) % this.geometry.bitmapsPerSegment !== 0 && bitmap + 1 < this.bitmapCount
+  }
+
+  private eachRun(bitmap: number, visit: (page: number, pages: number) => void): void {
+    const first = this.geometry.bitmapFirstPage(bitmap)
+    const end = Math.min(this.geometry.bitmapPageCount(bitmap), this.capacity - first)
+    this.loadBitmap(bitmap)
+    let start = -1
+    for (let bit = 0; bit <= end; bit++) {
+      const free = bit < end && ((this.takenWord(bit >>> 5) >>> (bit & 31)) & 1) === 0
+      if (free && start < 0) start = bit
+      if (!free && start >= 0) {
+        visit(first + start, bit - start)
+        start = -1
+      }
+    }
+  }
+
+  // Bitmap under inspection: committed words, and staged words where the transaction has changed it.
+  private committedWords: Uint32Array | Int32Array = new Int32Array(0)
+  private committedBase = 0
+  private stagedWords: Uint32Array | Int32Array = new Int32Array(0)
+  private stagedBase = 0
+
+  private loadBitmap(bitmap: number): void {
+    const page = this.geometry.bitmapPage(bitmap)
+    this.pages.locateCommitted(page)
+    this.committedWords = this.pages.view.i32
+    this.committedBase = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
+    this.pages.locate(page)
+    this.stagedWords = this.pages.view.i32
+    this.stagedBase = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
+  }
+
+  /** Pages of a word that must not be allocated: in use now, or in use in the committed state. */
+  private takenWord(word: number): number {
+    return this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]
+  }
+
+  /** Sets or clears the bits of a range; finding one already so means damage or a double free. */
+  private setBits(pageId: number, pageCount: number, allocated: boolean): void {
+    let page = pageId
+    let left = pageCount
+    while (left > 0) {
+      const bitmap = this.geometry.bitmapOf(page)
+      const first = this.geometry.bitmapFirstPage(bitmap)
+      const bit = page - first
+      const count = Math.min(left, this.geometry.bitmapPageCount(bitmap) - bit)
+      this.pages.stage(this.geometry.bitmapPage(bitmap))
+      const { u32 } = this.pages.view
+      const words = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
+      for (let at = bit; at < bit + count; ) {
+        const n = Math.min(32 - (at & 31), bit + count - at)
+        const mask = ((n === 32 ? 0xffff_ffff : (1 << n) - 1) << (at & 31)) >>> 0
+        const word = words + (at >>> 5)
+        const before = u32[word]
+        if ((allocated ? before & mask : ~before & mask) !== 0) {
+          throw new DaxkvError(
+            'CORRUPT',
+            `pages ${page}..${page + count - 1} are to be ${allocated ? 'allocated' : 'freed'} but the bitmap says ` +
+              `some already are: run check()`,
+            { offset: page * PAGE_BYTES, length: count * PAGE_BYTES },
+          )
+        }
+        u32[word] = allocated ? before | mask : before & ~mask
+        at += n
+      }
+      const from = BITMAP_OFFSET_BITS + ((bit >>> 5) << 2)
+      const to = BITMAP_OFFSET_BITS + (((bit + count - 1) >>> 5) << 2) + 4
+      this.pages.markDirty(this.pages.frame, from, to)
+      page += count
+      left -= count
+    }
+  }
+
+  private checkRange(pageId: number, pageCount: number): void {
+    const segment = Math.floor(pageId / this.geometry.segmentPages)
+    const within = pageId - segment * this.geometry.segmentPages
+    if (
+      pageCount < 1 ||
+      pageId + pageCount > this.capacity ||
+      within < this.geometry.reservedPages(segment) ||
+      within + pageCount > this.geometry.segmentPages
+    ) {
+      throw new DaxkvError('CORRUPT', `pages ${pageId}..${pageId + pageCount - 1} cannot have been allocated`, {
+        offset: pageId * PAGE_BYTES,
+        length: pageCount * PAGE_BYTES,
+      })
+    }
+  }
+}
+
+/** Shorter free runs are not worth an entry of a record's extent table. */
+const MIN_OVERFLOW_RUN = 8
+
+function trailingZeros(word: number): number {
+  return 31 - Math.clz32(word & -word)
+}
+
+/** Set bits of a 32-bit word. */
+export function popcount(word: number): number {
+  let v = word - ((word >>> 1) & 0x5555_5555)
+  v = (v & 0x3333_3333) + ((v >>> 2) & 0x3333_3333)
+  return Math.imul((v + (v >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24
+}

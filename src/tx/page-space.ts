@@ -1,0 +1,381 @@
+import { DaxkvError } from '../errors.js'
+import type { MemoryView } from '../pmem/memory-view.js'
+import {
+  STAGING_CHUNK_FRAMES,
+  STAGING_CHUNK_SHIFT,
+  type PersistentMemory,
+} from '../pmem/persistent-memory.js'
+import { PAGE_BYTES, PAGE_SHIFT } from '../pmem/program.js'
+import { HEADER_OFFSET_PAGE_ID } from '../pool/format.js'
+
+/** Frame flags. */
+export const FRAME_FRESH = 1 // the page did not exist before this transaction: no pre-image
+export const FRAME_FREED = 2 // the transaction freed the page: neither recorded nor stored
+export const FRAME_BACKUP = 4 // holds a savepoint's copy of another frame
+
+const CHUNK_MASK = STAGING_CHUNK_FRAMES - 1
+
+/** Everything needed to take the staging back to where a savepoint was set. */
+interface Savepoint {
+  readonly frameCount: number
+  readonly saves: SavedFrame[]
+  readonly level: number
+}
+interface SavedFrame {
+  readonly frame: number
+  readonly backup: number
+  readonly dirtyLo: number
+  readonly dirtyHi: number
+  readonly flags: number
+  readonly level: number
+}
+
+/**
+ * The pages as one transaction sees them: staged copies where it has touched a page, the committed pool elsewhere.
+ *
+ * `locate` and `stage` answer in the fields `view`, `base` (and `frame`) instead of returning an object: they run
+ * several times in every operation, and an allocation each would cost more than the tree walk. Take them into locals
+ * at once: the next call overwrites them. Staged views stay valid until the transaction ends; chunks only get added.
+ */
+export class PageSpace {
+  /** Typed views holding the page located or staged last. */
+  view: MemoryView
+  /** Byte offset of that page in the view (a multiple of 4096). */
+  base = 0
+  /** Frame of the page staged last. */
+  frame = 0
+
+  /** Pages of the pool; a page id at or above it is damage. */
+  capacityPages = 0
+  /** Frames in use by this transaction, backups included. */
+  frameCount = 0
+
+  /** By frame: page id, dirty-line mask, flags, and the savepoint level at which the frame was last saved. */
+  pageIds = new Uint32Array(1024)
+  dirtyLo = new Uint32Array(1024)
+  dirtyHi = new Uint32Array(1024)
+  flags = new Uint8Array(1024)
+  private levels = new Uint16Array(1024)
+
+  /** Open-addressing table page id -> frame + 1; 0 is empty. Never shrinks below its frames. */
+  private table = new Int32Array(4096)
+  private tableMask = 4095
+
+  private readonly savepoints: Savepoint[] = []
+  private readonly segments: MemoryView[]
+  private readonly chunks: MemoryView[]
+  private readonly segmentShift: number
+  private readonly segmentMask: number
+
+  constructor(
+    private readonly memory: PersistentMemory,
+    /** Most bytes a transaction may stage. */
+    private readonly stagingLimitBytes: number,
+  ) {
+    this.segments = memory.segments
+    this.chunks = memory.stagingChunks
+    this.segmentShift = memory.segmentShift
+    this.segmentMask = 2 ** memory.segmentShift - 1
+    this.view = memory.segments[0] as MemoryView
+  }
+
+  /** Finds a page for reading: the staged copy if there is one, else the committed page. */
+  locate(pageId: number): void {
+    if (this.frameCount !== 0) {
+      const frame = this.frameOf(pageId)
+      if (frame >= 0) {
+        this.view = this.chunks[frame >>> STAGING_CHUNK_SHIFT]
+        this.base = (frame & CHUNK_MASK) << PAGE_SHIFT
+        return
+      }
+    }
+    this.locateCommitted(pageId)
+  }
+
+  /** Finds the committed version of a page, whatever is staged. */
+  locateCommitted(pageId: number): void {
+    if (pageId >= this.capacityPages) this.failPageId(pageId)
+    this.view = this.segments[pageId >>> this.segmentShift]
+    this.base = (pageId & this.segmentMask) << PAGE_SHIFT
+  }
+
+  /** Makes a page writable: stages a copy at the first touch. Mark what is edited with `markDirty`. */
+  stage(pageId: number): void {
+    let frame = this.frameCount === 0 ? -1 : this.frameOf(pageId)
+    if (frame < 0) {
+      this.locateCommitted(pageId)
+      const source = this.view
+      const from = this.base
+      frame = this.newFrame()
+      this.enter(frame, pageId, 0)
+      this.point(frame)
+      // One block copy; the subarray costs an allocation, a word loop costs several times more.
+      this.view.u8.set(source.u8.subarray(from, from + PAGE_BYTES), this.base)
+      return
+    }
+    if (this.savepoints.length !== 0) this.saveFrame(frame)
+    this.point(frame)
+  }
+
+  /** Stages a page that did not exist before as zeros with its page id set. Only the allocator calls this. */
+  stageFresh(pageId: number): void {
+    let frame = this.frameCount === 0 ? -1 : this.frameOf(pageId)
+    if (frame < 0) {
+      frame = this.newFrame()
+      this.enter(frame, pageId, FRAME_FRESH)
+    } else {
+      // A fresh page freed and allocated again by the same transaction.
+      if (this.savepoints.length !== 0) this.saveFrame(frame)
+      this.flags[frame] = FRAME_FRESH
+    }
+    this.point(frame)
+    this.view.u8.fill(0, this.base, this.base + PAGE_BYTES)
+    this.view.u32[(this.base + HEADER_OFFSET_PAGE_ID) >>> 2] = pageId
+    this.dirtyLo[frame] = 0xffff_ffff
+    this.dirtyHi[frame] = 0xffff_ffff
+  }
+
+  /** Forgets the staged edits of a page that the transaction frees: they are neither recorded nor stored. */
+  dropFreed(pageId: number): void {
+    const frame = this.frameCount === 0 ? -1 : this.frameOf(pageId)
+    if (frame < 0) return
+    if (this.savepoints.length !== 0) this.saveFrame(frame)
+    this.flags[frame] = (this.flags[frame] as number) | FRAME_FREED
+  }
+
+  /** Marks bytes [from, to) of a staged page (offsets within the page) as edited. Every store must be covered. */
+  markDirty(frame: number, from: number, to: number): void {
+    if (to <= from) return
+    const first = from >>> 6
+    const last = (to - 1) >>> 6
+    if (first < 32) {
+      const end = last < 31 ? last : 31
+      this.dirtyLo[frame] |= (0xffff_ffff >>> (31 - end)) & (0xffff_ffff << first)
+    }
+    if (last >= 32) {
+      const start = first > 32 ? first - 32 : 0
+      this.dirtyHi[frame] |= (0xffff_ffff >>> (63 - last)) & (0xffff_ffff << start)
+    }
+  }
+
+  /** The frame that stages a page, or -1. */
+  frameOf(pageId: number): number {
+    const table = this.table
+    const mask = this.tableMask
+    let index = Math.imul(pageId, 0x9e37_79b1) >>> 8
+    for (;;) {
+      index &= mask
+      const entry = table[index] as number
+      if (entry === 0) return -1
+      if (this.pageIds[entry - 1] === pageId) return entry - 1
+      index++
+    }
+  }
+
+  /** Points `view`, `base` and `frame` at a frame. */
+  point(frame: number): void {
+    this.view = this.chunks[frame >>> STAGING_CHUNK_SHIFT]
+    this.base = (frame & CHUNK_MASK) << PAGE_SHIFT
+    this.frame = frame
+  }
+
+  /** A frame for private use (growth, recovery): staged nowhere, skipped by the commit. */
+  scratchFrame(): number {
+    const frame = this.newFrame()
+    this.flags[frame] = FRAME_BACKUP
+    this.pageIds[frame] = 0
+    return frame
+  }
+
+  get savepointDepth(): number {
+    return this.savepoints.length
+  }
+
+  /** Sets a savepoint; `rollback` returns to it, `release` makes its edits part of what is around it. */
+  setSavepoint(): void {
+    this.savepoints.push({ frameCount: this.frameCount, saves: [], level: this.savepoints.length + 1 })
+  }
+
+  /** Forgets everything staged since the last savepoint. */
+  rollback(): void {
+    const savepoint = this.savepoints.pop()
+    if (savepoint === undefined) throw new DaxkvError('INTERNAL', 'rollback without a savepoint')
+    for (let i = savepoint.saves.length - 1; i >= 0; i--) {
+      const saved = savepoint.saves[i] as SavedFrame
+      this.copyFrame(saved.backup, saved.frame)
+      this.dirtyLo[saved.frame] = saved.dirtyLo
+      this.dirtyHi[saved.frame] = saved.dirtyHi
+      this.flags[saved.frame] = saved.flags
+      this.levels[saved.frame] = saved.level
+    }
+    this.dropFrames(savepoint.frameCount)
+  }
+
+  /** Merges the last savepoint into the one around it (or into the transaction). */
+  release(): void {
+    const savepoint = this.savepoints.pop()
+    if (savepoint === undefined) throw new DaxkvError('INTERNAL', 'release without a savepoint')
+    const outer = this.savepoints[this.savepoints.length - 1]
+    for (const saved of savepoint.saves) {
+      // The outer savepoint needs this copy unless it made one of its own before.
+      if (outer !== undefined && saved.level < outer.level && saved.frame < outer.frameCount) {
+        outer.saves.push(saved)
+        this.levels[saved.frame] = outer.level
+      } else {
+        this.levels[saved.frame] = saved.level
+      }
+    }
+    // Frames made under the released savepoint now belong to the level around it; left as they were, a later
+    // savepoint of the same depth would take them for saved.
+    const depth = this.savepoints.length
+    for (let frame = savepoint.frameCount; frame < this.frameCount; frame++) {
+      if (this.levels[frame] > depth) this.levels[frame] = depth
+    }
+  }
+
+  /** Forgets all staging: after a commit or an abort. */
+  clear(): void {
+    this.savepoints.length = 0
+    const count = this.frameCount
+    if (count > 256) {
+      this.table.fill(0)
+      this.frameCount = 0
+      // A large transaction must not pin its memory for ever.
+      this.memory.trimStagingChunks(STAGING_KEEP_CHUNKS)
+      return
+    }
+    this.dropFrames(0)
+  }
+
+  /** Copies the bytes [from, to) of the committed page over every staged or saved copy of it. */
+  refreshFromCommitted(pageId: number, from: number, to: number): void {
+    if (this.frameCount === 0) return
+    this.locateCommitted(pageId)
+    const { view, base } = this
+    for (let frame = 0; frame < this.frameCount; frame++) {
+      if (this.pageIds[frame] !== pageId) continue
+      this.point(frame)
+      this.view.u8.set(view.u8.subarray(base + from, base + to), this.base + from)
+    }
+  }
+
+  private newFrame(): number {
+    const frame = this.frameCount
+    if (frame >= this.pageIds.length) this.growFrames()
+    if (frame >>> STAGING_CHUNK_SHIFT >= this.chunks.length) {
+      const actual = (frame + 1) * PAGE_BYTES
+      if (actual > this.stagingLimitBytes) {
+        throw new DaxkvError(
+          'TX_TOO_LARGE',
+          `transaction stages ${actual} bytes of pages, the limit is ${this.stagingLimitBytes}: ` +
+            'commit smaller transactions or raise stagingLimitBytes',
+          { limit: this.stagingLimitBytes, actual },
+        )
+      }
+      this.memory.addStagingChunk()
+    }
+    this.frameCount = frame + 1
+    this.dirtyLo[frame] = 0
+    this.dirtyHi[frame] = 0
+    this.levels[frame] = this.savepoints.length
+    return frame
+  }
+
+  private enter(frame: number, pageId: number, flags: number): void {
+    this.pageIds[frame] = pageId
+    this.flags[frame] = flags
+    if (this.frameCount * 2 > this.table.length) this.growTable()
+    this.tableInsert(pageId, frame)
+  }
+
+  private tableInsert(pageId: number, frame: number): void {
+    let index = Math.imul(pageId, 0x9e37_79b1) >>> 8
+    for (;;) {
+      index &= this.tableMask
+      if (this.table[index] === 0) break
+      index++
+    }
+    this.table[index] = frame + 1
+  }
+
+  private growTable(): void {
+    this.table = new Int32Array(this.table.length * 4)
+    this.tableMask = this.table.length - 1
+    // The frame being entered is inserted by the caller.
+    for (let frame = 0; frame < this.frameCount - 1; frame++) {
+      if ((this.flags[frame] & FRAME_BACKUP) === 0) this.tableInsert(this.pageIds[frame], frame)
+    }
+  }
+
+  private growFrames(): void {
+    const length = this.pageIds.length * 2
+    const grow = <T extends Uint32Array | Uint16Array | Uint8Array>(to: T, from: T): T => {
+      to.set(from)
+      return to
+    }
+    this.pageIds = grow(new Uint32Array(length), this.pageIds)
+    this.dirtyLo = grow(new Uint32Array(length), this.dirtyLo)
+    this.dirtyHi = grow(new Uint32Array(length), this.dirtyHi)
+    this.flags = grow(new Uint8Array(length), this.flags)
+    this.levels = grow(new Uint16Array(length), this.levels)
+  }
+
+  /** Before the first edit of a frame under a savepoint: keep what it holds now. */
+  private saveFrame(frame: number): void {
+    const savepoint = this.savepoints[this.savepoints.length - 1] as Savepoint
+    if ((this.levels[frame] as number) >= savepoint.level) return
+    const backup = this.newFrame()
+    this.pageIds[backup] = this.pageIds[frame]
+    this.flags[backup] = FRAME_BACKUP
+    this.copyFrame(frame, backup)
+    savepoint.saves.push({
+      frame,
+      backup,
+      dirtyLo: this.dirtyLo[frame],
+      dirtyHi: this.dirtyHi[frame],
+      flags: this.flags[frame],
+      level: this.levels[frame],
+    })
+    this.levels[frame] = savepoint.level
+  }
+
+  private copyFrame(from: number, to: number): void {
+    const source = this.chunks[from >>> STAGING_CHUNK_SHIFT]
+    const start = (from & CHUNK_MASK) << PAGE_SHIFT
+    const target = this.chunks[to >>> STAGING_CHUNK_SHIFT]
+    target.u8.set(source.u8.subarray(start, start + PAGE_BYTES), (to & CHUNK_MASK) << PAGE_SHIFT)
+  }
+
+  private dropFrames(keep: number): void {
+    // Newest first: removing entries in reverse order of insertion keeps linear probing chains whole.
+    for (let frame = this.frameCount - 1; frame >= keep; frame--) this.tableRemoveLast(frame)
+    this.frameCount = keep
+  }
+
+  /** Removes the entry of a frame; legal because all frames entered later are gone already (probing chains stay whole). */
+  private tableRemoveLast(frame: number): void {
+    if ((this.flags[frame] & FRAME_BACKUP) !== 0) return
+    let index = Math.imul(this.pageIds[frame], 0x9e37_79b1) >>> 8
+    for (;;) {
+      index &= this.tableMask
+      const entry = this.table[index]
+      if (entry === frame + 1) break
+      if (entry === 0) return
+      index++
+    }
+    this.table[index] = 0
+  }
+
+  private failPageId(pageId: number): never {
+    throw new DaxkvError('CORRUPT', `page ${pageId} lies outside the pool of ${this.capacityPages} pages`, {
+      offset: pageId * PAGE_BYTES,
+      length: PAGE_BYTES,
+      limit: this.capacityPages,
+      actual: pageId,
+    })
+  }
+}
+
+/** Chunks kept after a large transaction: 16 MiB of frames. */
+const STAGING_KEEP_CHUNKS = 32
+
