@@ -8,7 +8,7 @@ export const EVENT_FLUSH = 3
 export const EVENT_FENCE = 4
 /** A fence and an fdatasync of the whole file. */
 export const EVENT_SYNC_ALL = 5
-/** The file was extended with zeros and synced; see `EventLog.pageCount`. */
+/** Zeros were written from page `pageId` up to `EventLog.pageCount` and synced. */
 export const EVENT_GROW = 6
 /** Something the caller wants to find again, such as the acknowledgement of a transaction. */
 export const EVENT_MARK = 7
@@ -159,7 +159,7 @@ export class EventLog {
     const kind = this.kind(event)
     const name = EVENT_NAMES[kind]
     if (kind === EVENT_MARK) return `mark ${this.mark(event).label}`
-    if (kind === EVENT_GROW) return `grow to ${this.pageCount(event)} pages`
+    if (kind === EVENT_GROW) return `grow from ${this.pageId(event)} to ${this.pageCount(event)} pages`
     const where = `program ${this.program(event)} operation ${this.operation(event)}`
     if (kind === EVENT_FENCE || kind === EVENT_SYNC_ALL) return `${name} (${where})`
     return `${name} ${this.pageId(event)}:${this.line(event)} (${where})`
@@ -168,4 +168,22 @@ export class EventLog {
   #word(event: number, word: number): number {
     return this.#words[event * WORDS_PER_EVENT + word]
   }
+}
+
+/** A recorded run: what the medium held before, and everything that was done to it since. */
+export interface Trace {
+  /** Content of the medium when recording began, all of it durable. */
+  readonly image: Uint8Array
+  readonly events: EventLog
+}
+
+/**
+ * The trace of a process that was killed after `count` events of `first`, and of what its successor did (`second`),
+ * on a machine that stayed up: what the first process left in the cache is still there, and still volatile.
+ */
+export function joinTraces(first: Trace, count: number, second: Trace): Trace {
+  const events = new EventLog()
+  events.appendFrom(first.events, 0, count)
+  events.appendFrom(second.events)
+  return { image: first.image, events }
 }

@@ -50,9 +50,11 @@ export interface MappingFault {
  */
 export interface PersistentMemory {
   readonly persistence: Persistence
-  /** Mapped segments; index = pageId >>> segmentShift. Grows in place. Each view spans the whole reserved segment. */
+  /** Mapped segments; index = pageId >>> segmentShift. Grows in place. A mapped view spans the
+   * whole reserved segment and stays; a simulated one may be replaced by a longer copy when the pool grows.
+   */
   readonly segments: MemoryView[]
-  /** log2 of the pages in a segment. */
+  /** log2 of the pages in a mapped segment; an allocation segment of the pool spans one or many of them. */
   readonly segmentShift: number
   /** Bytes of the pool file usable now (a multiple of 4096). */
   readonly sizeBytes: number
@@ -81,6 +83,11 @@ export interface PersistentMemory {
   verifyPage(pageId: number): boolean
   /** Extends the file with written zeros in 4 KiB writes, fsyncs, maps new segments. Throws NO_SPACE leaving the size as it was. */
   grow(newSizeBytes: number): void
+  /**
+   * Forgets what lies beyond a size that must not be above `sizeBytes`: a file longer than the pool's capacity (a crash
+   * between extending and publishing). The next `grow` writes those bytes anew.
+   */
+  limitTo(sizeBytes: number): void
   /** Takes the oldest waiting fault and repairs the mapping where that is possible. */
   takeFault(): MappingFault | undefined
   readonly counters: PersistCounters

@@ -57,6 +57,7 @@ function validateOperation(program: Uint32Array, at: number, words: number, limi
       needWords(at, 5, words)
       checkPage(at, program[at + 1], limits)
       checkFrame(at, program[at + 2], limits)
+      checkMask(at, program[at + 3], program[at + 4])
       // The checksum itself lives in line 0: without it in the mask the new value would never reach the pool.
       if ((program[at + 3] & 1) === 0) fail(at, 'the mask of a checksum lacks line 0')
       return 5
@@ -69,10 +70,12 @@ function validateOperation(program: Uint32Array, at: number, words: number, limi
       needWords(at, 5, words)
       checkPage(at, program[at + 1], limits)
       checkFrame(at, program[at + 2], limits)
+      checkMask(at, program[at + 3], program[at + 4])
       return 5
     case OP_FLUSH:
       needWords(at, 4, words)
       checkPage(at, program[at + 1], limits)
+      checkMask(at, program[at + 2], program[at + 3])
       return 4
     case OP_RECORD:
       return validateRecord(program, at, words, limits)
@@ -84,31 +87,64 @@ function validateOperation(program: Uint32Array, at: number, words: number, limi
 function validateRecord(program: Uint32Array, at: number, words: number, limits: ProgramLimits): number {
   needWords(at, RECORD_OP_HEADER_WORDS, words)
   const kind = program[at + 1]
-  const logPage = program[at + 2]
-  const logPages = program[at + 3]
   const extentCount = program[at + 10]
   const pageCount = program[at + 11]
-  if (kind !== RECORD_UNDO && kind !== RECORD_REDO) fail(at, `unknown record kind ${kind}`)
   const length = RECORD_OP_HEADER_WORDS + extentCount * 2 + pageCount * 4
   needWords(at, length, words)
-  checkRange(at, logPage, logPages, limits)
-  let capacityLines = logPages * LINES_PER_PAGE
-  let entry = at + RECORD_OP_HEADER_WORDS
-  for (let index = 0; index < extentCount; index++, entry += 2) {
-    checkRange(at, program[entry], program[entry + 1], limits)
-    capacityLines += program[entry + 1] * LINES_PER_PAGE
-  }
+  if (kind !== RECORD_UNDO && kind !== RECORD_REDO) fail(at, `unknown record kind ${kind}`)
+  // An empty transaction writes nothing: a record of no pages could be mistaken for a zeroed log.
+  if (pageCount === 0) fail(at, 'the record covers no page')
+  const spans = recordSpans(program, at, extentCount, limits)
   let bodyLines = 0
-  for (let index = 0; index < pageCount; index++, entry += 4) {
+  for (let entry = at + length - pageCount * 4; entry < at + length; entry += 4) {
     checkPage(at, program[entry], limits)
     checkFrame(at, program[entry + 1], limits)
+    checkMask(at, program[entry + 2], program[entry + 3])
+    // A covered page under the record itself would destroy the image that recovery needs.
+    if (holdsPage(spans, program[entry]))
+      fail(at, `page ${program[entry]} is covered by the record and part of its log`)
     bodyLines += popCount(program[entry + 2]) + popCount(program[entry + 3])
   }
+  let capacityLines = 0
+  for (const span of spans) capacityLines += (span.end - span.first) * LINES_PER_PAGE
   const totalLines = recordLines(extentCount, pageCount, bodyLines)
-  if (totalLines > capacityLines) {
-    fail(at, `a record of ${totalLines} lines does not fit its ${capacityLines} lines of log`, capacityLines, totalLines)
-  }
+  // The total is a u32 field of the header.
+  const limit = Math.min(capacityLines, 0xffffffff)
+  if (totalLines > limit)
+    fail(at, `a record of ${totalLines} lines does not fit its ${limit} lines of log`, limit, totalLines)
   return length
+}
+
+/** Pages from `first` to `end` (exclusive). */
+interface PageSpan {
+  readonly first: number
+  readonly end: number
+}
+
+/** The log slot and the extents of a record in ascending order, once it is sure that they do not overlap. */
+function recordSpans(program: Uint32Array, at: number, extentCount: number, limits: ProgramLimits): PageSpan[] {
+  const spans = [checkedSpan(at, program[at + 2], program[at + 3], limits)]
+  const extents = at + RECORD_OP_HEADER_WORDS
+  for (let extent = extents; extent < extents + extentCount * 2; extent += 2) {
+    spans.push(checkedSpan(at, program[extent], program[extent + 1], limits))
+  }
+  spans.sort((left, right) => left.first - right.first)
+  for (let index = 1; index < spans.length; index++) {
+    if (spans[index].first < spans[index - 1].end)
+      fail(at, `page ${spans[index].first} is twice in the log of the record`)
+  }
+  return spans
+}
+
+function holdsPage(spans: readonly PageSpan[], pageId: number): boolean {
+  let low = 0
+  let high = spans.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (spans[middle].end <= pageId) low = middle + 1
+    else high = middle
+  }
+  return low < spans.length && spans[low].first <= pageId
 }
 
 function needWords(at: number, length: number, words: number): void {
@@ -127,12 +163,18 @@ function checkFrame(at: number, frame: number, limits: ProgramLimits): void {
   }
 }
 
+function checkMask(at: number, maskLo: number, maskHi: number): void {
+  if ((maskLo | maskHi) === 0) fail(at, 'the mask names no line')
+}
+
 /** The sum of two u32 is exact in a double, so a range cannot wrap round to a small page. */
-function checkRange(at: number, page: number, pages: number, limits: ProgramLimits): void {
+function checkedSpan(at: number, page: number, pages: number, limits: ProgramLimits): PageSpan {
   if (pages === 0) fail(at, `the log range at page ${page} is empty`)
-  if (page + pages > limits.pageCount) {
-    fail(at, `pages ${page} to ${page + pages - 1} leave the pool of ${limits.pageCount} pages`, limits.pageCount, page + pages)
+  const end = page + pages
+  if (end > limits.pageCount) {
+    fail(at, `pages ${page} to ${end - 1} leave the pool of ${limits.pageCount} pages`, limits.pageCount, end)
   }
+  return { first: page, end }
 }
 
 function fail(at: number, what: string, limit?: number, actual?: number): never {

@@ -13,7 +13,7 @@
 import { DaxkvError } from '../errors.js'
 import type { MemoryView } from '../pmem/memory-view.js'
 import { PAGE_BYTES } from '../pmem/program.js'
-import { BITMAP_OFFSET_BITS } from './format.js'
+import { BITMAP_OFFSET_BITS, BITMAP_WORDS } from './format.js'
 import type { Geometry } from './geometry.js'
 
 /** What the allocator needs of the transaction's staging; `PageSpace` implements it. */
@@ -22,6 +22,8 @@ export interface PageEditor {
   base: number
   frame: number
   capacityPages: number
+  /** Open savepoints. */
+  readonly savepointDepth: number
   locate(pageId: number): void
   locateCommitted(pageId: number): void
   stage(pageId: number): void
@@ -42,8 +44,14 @@ export class Allocator {
   /** Lowest page freed since the last commit or abort; it becomes allocatable then. */
   private lowestFreed = Infinity
   private searchFromAtBegin: number
-  /** By bitmap: no free run in it is longer than this (Infinity: not visited yet). */
+  /**
+   * By bitmap: pages freed under a savepoint. Values are written to their extents at once, so an extent that a rollback
+   * would bring back must not be overwritten; its pages can be taken again when the transaction has ended.
+   */
+  private readonly pinned = new Map<number, Int32Array>()
+  /** By bitmap: no free run in it is longer than this (Infinity: not visited yet). Void when the pool has grown. */
   private readonly runBound: number[] = []
+  private runBoundCapacity = 0
 
   constructor(
     private readonly pages: PageEditor,
@@ -90,6 +98,7 @@ export class Allocator {
   free(pageId: number, pageCount = 1): void {
     this.checkRange(pageId, pageCount)
     this.setBits(pageId, pageCount, false)
+    if (this.pages.savepointDepth > 0) this.pin(pageId, pageCount)
     if (pageCount === 1) this.pages.dropFreed(pageId)
     if (pageId < this.lowestFreed) this.lowestFreed = pageId
     // Allocated by this very transaction: may be taken again at once.
@@ -124,6 +133,7 @@ export class Allocator {
       this.lowestFreed = Infinity
       this.runBound.length = 0
     }
+    if (this.pinned.size !== 0) this.pinned.clear()
     this.searchFromAtBegin = this.searchFrom
   }
 
@@ -136,6 +146,7 @@ export class Allocator {
   /** After an abort of the whole transaction also its frees are void. */
   reset(): void {
     this.aborted()
+    this.pinned.clear()
     this.lowestFreed = Infinity
   }
 
@@ -196,6 +207,11 @@ export class Allocator {
 
   /** First fit of a contiguous run inside one segment. */
   private findRun(pageCount: number): number {
+    if (this.runBoundCapacity !== this.capacity) {
+      // Growth adds free pages to the last bitmap.
+      this.runBoundCapacity = this.capacity
+      this.runBound.length = 0
+    }
     let runStart = 0
     let runLength = 0
     for (let bitmap = 0; bitmap < this.bitmapCount; bitmap++) {
@@ -264,6 +280,7 @@ export class Allocator {
   private committedBase = 0
   private stagedWords: Uint32Array | Int32Array = new Int32Array(0)
   private stagedBase = 0
+  private pinnedWords: Int32Array | undefined
 
   private loadBitmap(bitmap: number): void {
     const page = this.geometry.bitmapPage(bitmap)
@@ -273,11 +290,23 @@ export class Allocator {
     this.pages.locate(page)
     this.stagedWords = this.pages.view.i32
     this.stagedBase = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
+    this.pinnedWords = this.pinned.size === 0 ? undefined : this.pinned.get(bitmap)
   }
 
-  /** Pages of a word that must not be allocated: in use now, or in use in the committed state. */
+  private pin(pageId: number, pageCount: number): void {
+    for (let page = pageId; page < pageId + pageCount; page++) {
+      const bitmap = this.geometry.bitmapOf(page)
+      let words = this.pinned.get(bitmap)
+      if (words === undefined) this.pinned.set(bitmap, (words = new Int32Array(BITMAP_WORDS)))
+      const bit = page - this.geometry.bitmapFirstPage(bitmap)
+      words[bit >>> 5] |= 1 << (bit & 31)
+    }
+  }
+
+  /** Pages of a word that must not be allocated: in use now, in the committed state, or after a rollback. */
   private takenWord(word: number): number {
-    return this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]
+    const taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]
+    return this.pinnedWords === undefined ? taken : taken | this.pinnedWords[word]
   }
 
   /** Sets or clears the bits of a range; finding one already so means damage or a double free. */

@@ -1,5 +1,5 @@
 import { DaxkvError } from '../errors.js'
-import type { MemoryView } from '../pmem/memory-view.js'
+import { MemoryView } from '../pmem/memory-view.js'
 import {
   STAGING_CHUNK_FRAMES,
   STAGING_CHUNK_SHIFT,
@@ -97,6 +97,22 @@ export class PageSpace {
     if (pageId >= this.capacityPages) this.failPageId(pageId)
     this.view = this.segments[pageId >>> this.segmentShift]
     this.base = (pageId & this.segmentMask) << PAGE_SHIFT
+  }
+
+  /**
+   * Points `view` and `base` at committed bytes that do not lie in one mapped segment: at a copy of them. Rare, as
+   * mapped segments hold tens of megabytes.
+   */
+  gather(pageId: number, byteLength: number): void {
+    const copy = new MemoryView(new ArrayBuffer(Math.ceil(byteLength / 8) * 8))
+    for (let at = 0; at < byteLength; ) {
+      this.locateCommitted(pageId + at / PAGE_BYTES)
+      const length = Math.min(byteLength - at, this.view.byteLength - this.base)
+      this.view.u8.copy(copy.u8, at, this.base, this.base + length)
+      at += length
+    }
+    this.view = copy
+    this.base = 0
   }
 
   /** Makes a page writable: stages a copy at the first touch. Mark what is edited with `markDirty`. */
@@ -235,7 +251,8 @@ export class PageSpace {
 
   /** Forgets all staging: after a commit or an abort. */
   clear(): void {
-    this.savepoints.length = 0
+    // Setting the length of an array costs more than the rest of a small commit's clean-up.
+    if (this.savepoints.length !== 0) this.savepoints.length = 0
     const count = this.frameCount
     if (count > 256) {
       this.table.fill(0)

@@ -1,0 +1,68 @@
+import { rmSync, statSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { KeyMaker, shuffledOrder, ValueMaker } from '../data.js'
+import type { OpenedEngine } from '../engines/engine.js'
+import type { EngineOpener } from '../engines/open-engine.js'
+import type { LoadJob, Measurement } from '../jobs.js'
+import { MeasuredPartProfiler } from './profiler.js'
+
+const ORDER_SEED = 0x10ad
+
+/** Fills a store in transactions of a fixed size. Making keys and values is not part of the time. */
+export async function load(openEngine: EngineOpener, job: LoadJob): Promise<Measurement> {
+  if (job.warmupKeys > 0) {
+    const path = `${job.path}.warmup${job.subject.engine === 'level' ? '' : '.mdb'}`
+    const warm = await openEngine({ ...job, path })
+    await fill(warm, { ...job, keys: job.warmupKeys })
+    await warm.engine.close()
+    for (const suffix of ['', '-lock', '-wal', '-shm']) rmSync(path + suffix, { recursive: true, force: true })
+  }
+  const profiler = new MeasuredPartProfiler(job.profileDir)
+  const opened = await openEngine(job)
+  const { engine } = opened
+  profiler.start()
+  const elapsedMs = await fill(opened, job)
+  profiler.stop(`load-${job.order}`)
+  const count = await engine.count()
+  if (count !== job.keys) throw new Error(`${String(count)} entries after loading ${String(job.keys)}`)
+  const usedBytes = engine.usedBytes()
+  const description = engine.describe()
+  await engine.close()
+  return {
+    metrics: {
+      usPerRow: (elapsedMs * 1000) / job.keys,
+      fileBytesPerKey: sizeOf(job.path) / job.keys,
+      ...(usedBytes === undefined ? {} : { usedBytesPerKey: usedBytes / job.keys }),
+    },
+    ...(description === undefined ? {} : { notes: [description] }),
+  }
+}
+
+async function fill(opened: OpenedEngine, job: LoadJob): Promise<number> {
+  const keyMaker = new KeyMaker(job.keys)
+  const valueMaker = new ValueMaker(job.values)
+  const order = job.order === 'random' ? shuffledOrder(job.keys, ORDER_SEED) : undefined
+  let elapsedMs = 0
+  for (let from = 0; from < job.keys; from += job.perTransaction) {
+    const keys: string[] = []
+    const values: unknown[] = []
+    const to = Math.min(from + job.perTransaction, job.keys)
+    for (let i = from; i < to; i++) {
+      const index = order === undefined ? i : order[i]
+      keys.push(keyMaker.present(index))
+      values.push(valueMaker.value(index))
+    }
+    const start = performance.now()
+    if (opened.sync) opened.engine.putMany(keys, values)
+    else await opened.engine.putMany(keys, values)
+    elapsedMs += performance.now() - start
+  }
+  return elapsedMs
+}
+
+/** Bytes of a file, or of all files in a directory. */
+export function sizeOf(path: string): number {
+  const stats = statSync(path)
+  if (!stats.isDirectory()) return stats.size
+  return readdirSync(path).reduce((total, name) => total + sizeOf(join(path, name)), 0)
+}

@@ -1,0 +1,90 @@
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+export interface BenchOptions {
+  /** Entries of the data sets. */
+  readonly keys: number
+  /** Rounds of each workload. */
+  readonly rounds: number
+  /** Where the stores of the goal rows are made: memory, so that no disk is measured. */
+  readonly directory: string
+  /** Where the stores of the disk rows are made. */
+  readonly diskDirectory: string
+  /** Only workloads whose id contains one of these; all when empty. */
+  readonly only: readonly string[]
+  /** Where the result goes; default a new file under `bench/results`. */
+  readonly jsonPath: string | undefined
+  /** Profile this workload instead of measuring. */
+  readonly profile: string | undefined
+  readonly list: boolean
+  readonly help: boolean
+}
+
+export const DEFAULT_KEYS = 1_000_000
+export const DEFAULT_ROUNDS = 5
+/** Below this the batches of a workload would be empty. */
+const LEAST_KEYS = 1000
+/** Data sets beyond this do not fit a development machine's memory twice over. */
+const MOST_KEYS = 50_000_000
+
+export const USAGE = `npm run bench -- [options]
+
+  --only W[,W...]   only workloads whose id contains W (may be repeated)
+  --keys N          entries of the data sets (default ${String(DEFAULT_KEYS)})
+  --rounds N        rounds of each workload (default ${String(DEFAULT_ROUNDS)})
+  --dir PATH        where stores are made (default /dev/shm, else the temporary directory)
+  --disk-dir PATH   where the stores of the disk rows are made (default .cache/bench)
+  --json FILE       where the result is written (default bench/results/<time>.json)
+  --profile W       profile daxkv in workload W instead: writes bench/profiles/*.cpuprofile and prints the top functions
+  --list            the workloads and their rows
+  --help            this text
+
+Exit code 0 when everything ran, also when a goal is missed; 1 when a measurement failed; 2 for wrong options.
+`
+
+export class UsageError extends Error {}
+
+export function parseOptions(argv: readonly string[], repository: string): BenchOptions {
+  let values
+  try {
+    values = parseArgs({
+      args: [...argv],
+      options: {
+        only: { type: 'string', multiple: true },
+        keys: { type: 'string' },
+        rounds: { type: 'string' },
+        dir: { type: 'string' },
+        'disk-dir': { type: 'string' },
+        json: { type: 'string' },
+        profile: { type: 'string' },
+        list: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+  return {
+    keys: integer('--keys', values.keys, DEFAULT_KEYS, LEAST_KEYS, MOST_KEYS),
+    rounds: integer('--rounds', values.rounds, DEFAULT_ROUNDS, 1, 100),
+    directory: values.dir ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir()),
+    diskDirectory: values['disk-dir'] ?? join(repository, '.cache', 'bench'),
+    only: (values.only ?? []).flatMap((list) => list.split(',')).filter((word) => word !== ''),
+    jsonPath: values.json,
+    profile: values.profile,
+    list: values.list ?? false,
+    help: values.help ?? false,
+  }
+}
+
+function integer(name: string, text: string | undefined, fallback: number, least: number, most: number): number {
+  if (text === undefined) return fallback
+  // 1e6 and 1_000_000 are what people type here.
+  const value = Number(text.replaceAll('_', ''))
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new UsageError(`${name} takes an integer from ${String(least)} to ${String(most)}, got ${text}`)
+  }
+  return value
+}

@@ -1,0 +1,114 @@
+import type { Random } from './random.js'
+
+/** One place that can be filled in several ways; the choices are indexes into a list of the caller. */
+export interface Slot {
+  /** The oldest choice first. */
+  readonly choices: readonly number[]
+  /** The choice that stands for "everything reached the medium". */
+  readonly newest: number
+}
+
+export type CombinationKind =
+  'exhaustive' | 'all old' | 'all new' | 'one new' | 'one old' | 'two new' | 'two old' | 'random'
+
+export interface Combination {
+  kind: CombinationKind
+  /** A choice for each slot; reused by the next combination. */
+  readonly chosen: number[]
+}
+
+/** Number of combinations, or Infinity when it is too large to matter. */
+export function combinationCount(slots: readonly Slot[]): number {
+  let count = 1
+  for (const slot of slots) count *= slot.choices.length
+  return count
+}
+
+/** Every combination of all slots, last slot fastest. */
+export function* allCombinations(slots: readonly Slot[]): Generator<Combination> {
+  const positions = slots.map(() => 0)
+  const combination: Combination = { kind: 'exhaustive', chosen: slots.map((slot) => slot.choices[0]) }
+  if (slots.some((slot) => slot.choices.length === 0)) return
+  for (;;) {
+    yield combination
+    let index = slots.length - 1
+    while (index >= 0 && positions[index] === slots[index].choices.length - 1) {
+      positions[index] = 0
+      combination.chosen[index] = slots[index].choices[0]
+      index--
+    }
+    if (index < 0) return
+    positions[index]++
+    combination.chosen[index] = slots[index].choices[positions[index]]
+  }
+}
+
+/**
+ * Up to `limit` distinct combinations, the telling ones first: all old, all new, one slot apart from all others (in
+ * every choice it has), two slots apart, random ones.
+ */
+export function* sampledCombinations(slots: readonly Slot[], limit: number, random: Random): Generator<Combination> {
+  if (slots.some((slot) => slot.choices.length === 0)) return
+  const seen = new Set<string>()
+  const combination: Combination = { kind: 'all old', chosen: slots.map(() => 0) }
+  const fresh = (kind: CombinationKind): boolean => {
+    combination.kind = kind
+    const key = combination.chosen.join()
+    if (seen.has(key) || seen.size >= limit) return false
+    seen.add(key)
+    return true
+  }
+  const fill = (pick: (slot: Slot) => number): void => {
+    for (let index = 0; index < slots.length; index++) combination.chosen[index] = pick(slots[index])
+  }
+  const oldest = (slot: Slot): number => slot.choices[0]
+  const newest = (slot: Slot): number => slot.newest
+  const any = (slot: Slot): number => slot.choices[random.below(slot.choices.length)]
+
+  fill(oldest)
+  if (fresh('all old')) yield combination
+  fill(newest)
+  if (fresh('all new')) yield combination
+  for (const [kind, others] of [
+    ['one new', oldest],
+    ['one old', newest],
+  ] as const) {
+    for (const index of shuffledIndexes(slots.length, random)) {
+      fill(others)
+      for (const choice of slots[index].choices) {
+        combination.chosen[index] = choice
+        // Half of the budget is kept for what follows.
+        if (seen.size < limit / (kind === 'one new' ? 4 : 2) && fresh(kind)) yield combination
+      }
+    }
+  }
+  for (const [kind, others] of [
+    ['two new', oldest],
+    ['two old', newest],
+  ] as const) {
+    for (let count = 0; count < limit / 8 && slots.length > 2; count++) {
+      fill(others)
+      for (let apart = 0; apart < 2; apart++) {
+        const index = random.below(slots.length)
+        const opposite = kind === 'two new' ? newest(slots[index]) : oldest(slots[index])
+        combination.chosen[index] = random.below(2) === 0 ? opposite : any(slots[index])
+      }
+      if (fresh(kind)) yield combination
+    }
+  }
+  for (let attempts = 0; attempts < limit * 2 && seen.size < limit; attempts++) {
+    // Mostly old, half and half, mostly new; and sometimes every intermediate and torn content.
+    const [weight, whole] = [1 + random.below(7), random.below(3) > 0]
+    fill((slot) => (whole ? (random.below(8) < weight ? slot.newest : slot.choices[0]) : any(slot)))
+    if (fresh('random')) yield combination
+  }
+}
+
+function shuffledIndexes(length: number, random: Random): number[] {
+  const indexes = Array.from({ length }, (_, index) => index)
+  for (let index = length - 1; index > 0; index--) {
+    const other = random.below(index + 1)
+    ;[indexes[index], indexes[other]] = [indexes[other], indexes[index]]
+  }
+  return indexes
+}

@@ -1,0 +1,92 @@
+import type { Trace } from '../../src/pmem/event-log.js'
+import { EVENT_MARK } from '../../src/pmem/event-log.js'
+import type { Granularity } from '../../src/pmem/persistent-memory.js'
+import { PAGE_BYTES } from '../../src/pmem/program.js'
+import { Random } from './random.js'
+import { RecordingMemory } from './replay-memory.js'
+import { SEGMENT_SHIFT, Workload } from './workload.js'
+import type { StepKind } from './workload.js'
+
+/** Label of the mark that stands for an acknowledgement; its data is the number of transactions acknowledged by then. */
+export const MARK_ACKNOWLEDGED = 'acknowledged'
+
+/** A recorded run and what the pool must hold along it. */
+export interface Recording {
+  readonly trace: Trace
+  /** Content digests: `history[n]` after n transactions. */
+  readonly history: readonly string[]
+  /** Transactions acknowledged before the trace begins. */
+  readonly acknowledgedBefore: number
+}
+
+export interface RecordOptions {
+  readonly seed: number
+  /** Steps of the workload (transactions, aborts, closes). */
+  readonly steps: number
+  /** Pages of the pool at the beginning. Default 24, so that it grows soon. */
+  readonly initialPages?: number
+  readonly growthStepPages?: number
+  readonly granularity?: Granularity
+  /** Begin a new trace after so many steps: shorter traces are cheaper to go through. Default: one trace. */
+  readonly stepsPerTrace?: number
+  /** Kinds of the first steps; random afterwards. */
+  readonly script?: readonly StepKind[]
+  readonly maxBytes?: number
+  /** Image to start from, instead of an empty pool. */
+  readonly image?: Uint8Array
+}
+
+/** Runs the workload on recording memory; creation of the pool is not part of the trace. */
+export function recordWorkload(options: RecordOptions): Recording[] {
+  const { seed, steps, initialPages = 24, granularity = 'cache-line', stepsPerTrace = Infinity, script = [] } = options
+  const memory = new RecordingMemory({
+    sizeBytes: options.image?.length ?? initialPages * PAGE_BYTES,
+    segmentShift: SEGMENT_SHIFT,
+    granularity,
+    record: true,
+    ...(options.image === undefined ? {} : { image: options.image }),
+  })
+  const history: string[] = []
+  const workload = new Workload(
+    { memory },
+    {
+      random: new Random(seed),
+      growthStepPages: options.growthStepPages ?? 8,
+      ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
+      hooks: {
+        // Before the commit, because the model is ahead of the pool then; the explorer allows the next state.
+        beforeCommit: (digest) => history.push(digest),
+        acknowledged: () => memory.mark(MARK_ACKNOWLEDGED, history.length - 1),
+      },
+    },
+  )
+  history.push(workload.model.digest)
+  const recordings: Recording[] = []
+  let acknowledgedBefore = 0
+  memory.startRecording()
+  for (let step = 0; step < steps; step++) {
+    workload.step(script[step])
+    if ((step + 1) % stepsPerTrace === 0 || step + 1 === steps) {
+      recordings.push({ trace: memory.trace(), history, acknowledgedBefore })
+      acknowledgedBefore = history.length - 1
+      memory.startRecording()
+    }
+  }
+  return recordings
+}
+
+/** By point: how many transactions had been acknowledged when so many events had happened. */
+export function acknowledgedAt(recording: Recording): Uint32Array {
+  const { events } = recording.trace
+  const counts = new Uint32Array(events.count + 1)
+  let count = recording.acknowledgedBefore
+  counts[0] = count
+  for (let event = 0; event < events.count; event++) {
+    if (events.kind(event) === EVENT_MARK) {
+      const { label, data } = events.mark(event)
+      if (label === MARK_ACKNOWLEDGED) count = data as number // `recordWorkload` put it there
+    }
+    counts[event + 1] = count
+  }
+  return counts
+}

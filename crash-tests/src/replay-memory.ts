@@ -1,0 +1,160 @@
+import { DaxkvError } from '../../src/errors.js'
+import { MemoryView } from '../../src/pmem/memory-view.js'
+import { STAGING_CHUNK_FRAMES } from '../../src/pmem/persistent-memory.js'
+import type { Granularity, MappingFault, Persistence, PersistentMemory } from '../../src/pmem/persistent-memory.js'
+import { copyLine, ProgramRunner } from '../../src/pmem/program-runner.js'
+import { LINE_BYTES, PAGE_BYTES } from '../../src/pmem/program.js'
+import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
+
+/** A recording memory that outlives the engines opened on it, as a file outlives processes. */
+export class RecordingMemory extends SimulatedMemory {
+  override close(): void {
+    // The next engine takes over where this one has stopped.
+  }
+}
+
+/**
+ * Memory for recovering crash images by the hundred thousand: one allocation for all of them, nothing recorded. It runs
+ * the programs with the same runner as the simulated executor.
+ */
+export class ReplayMemory implements PersistentMemory {
+  readonly persistence: Persistence
+  readonly segments: MemoryView[] = []
+  readonly stagingChunks: MemoryView[] = []
+  readonly faultWords = new Uint32Array(1)
+  readonly counters = { fences: 0, flushedLines: 0, nonTemporalLines: 0, syncs: 0, programs: 0 }
+  program = new Uint32Array(1024)
+  sizeBytes = 0
+  /** Bytes of the file, also those that `limitTo` cut off. */
+  fileBytes = 0
+  readonly #spares: MemoryView[] = []
+  readonly #chunks: MemoryView[] = []
+  readonly #runner: ProgramRunner
+
+  constructor(
+    readonly segmentShift: number,
+    granularity: Granularity,
+  ) {
+    this.persistence = {
+      granularity,
+      detectedGranularity: granularity,
+      forced: false,
+      flushInstruction: 'none',
+      persistenceDomain: 'unknown',
+      mapSync: false,
+      executor: 'simulated',
+      reason: 'crash images are recovered in plain memory',
+    }
+    const count = (): void => {
+      this.counters.fences++
+    }
+    const store = (pageId: number, line: number, source: MemoryView, offset: number): void => {
+      const base = (pageId & ((1 << segmentShift) - 1)) * PAGE_BYTES
+      copyLine(this.segments[pageId >>> segmentShift], base + line * LINE_BYTES, source, offset)
+    }
+    this.#runner = new ProgramRunner({
+      segments: this.segments,
+      segmentShift,
+      stagingChunks: this.stagingChunks,
+      sizeBytes: () => this.sizeBytes,
+      storeLine: store,
+      storeLineNonTemporal: store,
+      flushLine: () => {
+        this.counters.flushedLines++
+      },
+      fence: count,
+      syncAll: count,
+    })
+  }
+
+  /** Takes an image as the content of the file. */
+  load(image: Uint8Array): void {
+    this.fileBytes = image.length
+    this.#resize(image.length)
+    const segmentBytes = PAGE_BYTES << this.segmentShift
+    for (let start = 0; start < image.length; start += segmentBytes) {
+      this.segments[start / segmentBytes].u8.set(image.subarray(start, start + segmentBytes))
+    }
+  }
+
+  /** Makes the whole file visible again, as a process that opens it anew sees it. */
+  reopen(): void {
+    this.#resize(this.fileBytes)
+  }
+
+  /** A copy of the whole file. */
+  image(): Buffer {
+    const bytes = Buffer.alloc(this.fileBytes)
+    this.segments.forEach((view, index) => view.u8.copy(bytes, index * (PAGE_BYTES << this.segmentShift)))
+    return bytes
+  }
+
+  reserveProgram(words: number): void {
+    if (words <= this.program.length) return
+    const larger = new Uint32Array(Math.max(words, this.program.length * 2))
+    larger.set(this.program)
+    this.program = larger
+  }
+
+  addStagingChunk(): void {
+    const index = this.stagingChunks.length
+    this.#chunks[index] ??= new MemoryView(new ArrayBuffer(STAGING_CHUNK_FRAMES * PAGE_BYTES))
+    this.stagingChunks.push(this.#chunks[index])
+  }
+
+  trimStagingChunks(keep: number): void {
+    if (keep < this.stagingChunks.length) this.stagingChunks.length = keep
+  }
+
+  run(words: number): void {
+    this.counters.programs++
+    this.#runner.validate(this.program, words)
+    this.#runner.run(this.program, words)
+  }
+
+  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array): void {
+    this.#runner.writeExtent(pageId, bytes, hashOut)
+  }
+
+  hashExtent(pageId: number, byteLength: number, hashOut: Uint32Array): void {
+    this.#runner.hashExtent(pageId, byteLength, hashOut)
+  }
+
+  verifyPage(pageId: number): boolean {
+    return this.#runner.verifyPage(pageId)
+  }
+
+  grow(newSizeBytes: number): void {
+    const old = this.sizeBytes
+    if (newSizeBytes < old) throw new DaxkvError('INVALID_ARGUMENT', 'a pool cannot shrink')
+    this.#resize(newSizeBytes)
+    this.fileBytes = Math.max(this.fileBytes, newSizeBytes)
+    const segmentBytes = PAGE_BYTES << this.segmentShift
+    for (let at = old; at < newSizeBytes; at += PAGE_BYTES) {
+      const within = at % segmentBytes
+      this.segments[Math.floor(at / segmentBytes)].u8.fill(0, within, within + PAGE_BYTES)
+    }
+  }
+
+  limitTo(sizeBytes: number): void {
+    this.sizeBytes = sizeBytes
+  }
+
+  takeFault(): MappingFault | undefined {
+    return undefined
+  }
+
+  close(): void {
+    // Used again for the next image.
+  }
+
+  #resize(sizeBytes: number): void {
+    const count = Math.ceil(sizeBytes / (PAGE_BYTES << this.segmentShift))
+    for (let index = this.#spares.length; index < count; index++) {
+      this.#spares.push(new MemoryView(new ArrayBuffer(PAGE_BYTES << this.segmentShift)))
+    }
+    this.segments.length = Math.min(this.segments.length, count)
+    for (let index = this.segments.length; index < count; index++) this.segments.push(this.#spares[index])
+    this.sizeBytes = sizeBytes
+  }
+}

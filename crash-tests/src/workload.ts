@@ -1,0 +1,385 @@
+import type { PersistentMemory } from '../../src/pmem/persistent-memory.js'
+import { Catalog } from '../../src/tree/catalog.js'
+import { Cursor } from '../../src/tree/cursor.js'
+import { Tree } from '../../src/tree/tree.js'
+import { Engine } from '../../src/tx/engine.js'
+import { Model } from './model.js'
+import type { Random } from './random.js'
+
+/** Every kind of transaction the workload makes, with how often it comes up. */
+const WEIGHTS = {
+  putNew: 8,
+  overwriteSame: 8,
+  overwriteLarger: 4,
+  overwriteSmaller: 4,
+  delete: 6,
+  severalKeys: 6,
+  twoTrees: 5,
+  ascendingRun: 3,
+  deleteRun: 4,
+  largeValue: 5,
+  replaceLargeValue: 4,
+  abort: 3,
+  nested: 6,
+  nestedLargeValues: 3,
+  touchEverything: 2,
+  manyPages: 1,
+  createKeyspace: 1,
+  dropKeyspace: 1,
+  clear: 1,
+  reopen: 2,
+} as const
+
+export type StepKind = keyof typeof WEIGHTS
+
+/** Called around every transaction; see `Workload`. */
+export interface WorkloadHooks {
+  /** A transaction that leads to this content is about to commit. */
+  beforeCommit?(digest: string): void
+  /** It has been acknowledged. */
+  acknowledged?(digest: string): void
+}
+
+export interface WorkloadOptions {
+  readonly random: Random
+  /** Deletes outweigh puts above this many value bytes. */
+  readonly maxBytes?: number
+  /** Lowest growth step; small, so that pools grow often. */
+  readonly growthStepPages?: number
+  readonly hooks?: WorkloadHooks
+}
+
+/** Opens an engine whose salts can be repeated. */
+export function openEngine(memory: PersistentMemory, random: Random, growthStepPages = 8): Engine {
+  return Engine.open('crash-test', {
+    memory,
+    random: (words) => {
+      for (let index = 0; index < words.length; index++) words[index] = random.word()
+    },
+    logSizeBytes: LOG_PAGES * 4096,
+    growthStepBytes: growthStepPages * 4096,
+    maxSizeBytes: 512 * 4096,
+  })
+}
+
+export const LOG_PAGES = 4
+export const SEGMENT_SHIFT = 8
+
+const CREATED = { keyEncoding: 0, valueEncoding: 0 }
+
+/** Random transactions over a few keyspaces, with a model that knows what the pool must hold after each. */
+export class Workload {
+  readonly model = new Model()
+  engine: Engine
+  /** Transactions of each kind done so far. */
+  readonly done = new Map<StepKind, number>()
+  readonly #random: Random
+  readonly #hooks: WorkloadHooks
+  readonly #memory: PersistentMemory | undefined
+  readonly #maxBytes: number
+  readonly #growthStepPages: number
+  readonly #key = Buffer.alloc(2048)
+  #trees = new Map<string, Tree>()
+  #nextName = 1
+  #depth = 0
+
+  /** `from` is memory, on which engines are opened here and now and then closed and opened again, or an open engine. */
+  constructor(from: { memory: PersistentMemory } | { engine: Engine }, options: WorkloadOptions) {
+    this.#random = options.random
+    this.#hooks = options.hooks ?? {}
+    this.#maxBytes = options.maxBytes ?? 60_000
+    this.#growthStepPages = options.growthStepPages ?? 8
+    this.#memory = 'memory' in from ? from.memory : undefined
+    this.engine = 'memory' in from ? openEngine(from.memory, this.#random, this.#growthStepPages) : from.engine
+    this.#loadExisting()
+  }
+
+  /** One transaction (or a close and open) of a random kind, or of a given one. */
+  step(kind: StepKind = this.#pick()): StepKind {
+    this.done.set(kind, (this.done.get(kind) ?? 0) + 1)
+    if (kind === 'reopen') {
+      this.reopen()
+      return kind
+    }
+    this.#transaction(() => this.#work(kind), kind === 'abort')
+    return kind
+  }
+
+  /** Closes and opens again. */
+  reopen(): void {
+    if (this.#memory === undefined) return
+    this.engine.close()
+    this.engine = openEngine(this.#memory, this.#random, this.#growthStepPages)
+    this.#trees = new Map()
+    for (const { name, record } of this.#catalog().list()) this.#addTree(name, record.rootPage, record.id)
+  }
+
+  /** A user transaction: commits, or aborts when told to or when the work throws. Nested inside another one. */
+  #transaction(work: () => void, abort: boolean): void {
+    const { engine, model } = this
+    const trees = new Map(this.#trees)
+    engine.begin()
+    model.begin()
+    this.#depth++
+    let finished = false
+    try {
+      work()
+      finished = true
+    } finally {
+      this.#depth--
+      if (abort || !finished) {
+        engine.abort()
+        model.abort()
+        this.#trees = trees
+      }
+    }
+    if (abort) return
+    model.commit()
+    if (this.#depth === 0) this.#hooks.beforeCommit?.(model.digest)
+    engine.commit()
+    if (this.#depth === 0) this.#hooks.acknowledged?.(model.digest)
+  }
+
+  #work(kind: StepKind): void {
+    const random = this.#random
+    const name = this.#anyKeyspace()
+    switch (kind) {
+      case 'putNew':
+        this.#put(name, this.#newKey(), this.#value(120))
+        break
+      case 'overwriteSame':
+        this.#overwrite(name, (length) => length)
+        break
+      case 'overwriteLarger':
+        this.#overwrite(name, (length) => length + 1 + random.below(300))
+        break
+      case 'overwriteSmaller':
+        this.#overwrite(name, (length) => random.below(length + 1))
+        break
+      case 'delete':
+        this.#deleteOne(name)
+        break
+      case 'severalKeys':
+      case 'abort':
+        for (let count = 2 + random.below(6); count > 0; count--) this.#anyChange(this.#anyKeyspace())
+        break
+      case 'twoTrees':
+        this.#anyChange(name)
+        this.#put(this.#anyKeyspace(), this.#newKey(), this.#value(60))
+        this.#put(this.#anyKeyspace(), this.#newKey(), this.#value(60))
+        break
+      case 'ascendingRun':
+        this.#ascendingRun(name, 10 + random.below(30))
+        break
+      case 'deleteRun':
+        this.#deleteRun(name, 5 + random.below(40))
+        break
+      case 'largeValue':
+        this.#put(name, this.#newKey(), this.#value(2000, 14_000))
+        break
+      case 'replaceLargeValue':
+        this.#replaceLargeValue(name)
+        break
+      case 'nested':
+        this.#nested(() => this.#anyChange(this.#anyKeyspace()))
+        break
+      case 'nestedLargeValues':
+        this.#nested(() => this.#replaceLargeValue(this.#anyKeyspace()))
+        break
+      case 'touchEverything':
+        // A record of many lines: it overflows the log slot.
+        for (const [keyspace, entries] of this.model.keyspaces) {
+          for (const [key, value] of [...entries]) this.#put(keyspace, key, this.#bytes(Math.min(value.length, 1500)))
+        }
+        break
+      case 'manyPages':
+        for (let count = 6; count > 0; count--) this.#put(name, this.#newKey(), this.#value(9_000, 6_000))
+        break
+      case 'createKeyspace':
+        if (this.#trees.size < 6) this.#create(`keyspace ${this.#nextName++}`)
+        else this.#anyChange(name)
+        break
+      case 'dropKeyspace':
+        if (this.#trees.size > 2) this.#drop(name)
+        else this.#anyChange(name)
+        break
+      case 'clear':
+        this.#tree(name).clear()
+        for (const key of [...this.model.entries(name).keys()]) this.model.delete(name, key)
+        break
+      case 'reopen':
+        break
+    }
+  }
+
+  #anyChange(name: string): void {
+    const random = this.#random
+    const choice = random.below(10)
+    if (choice < 4) this.#put(name, this.#newKey(), this.#value(200))
+    else if (choice < 6) this.#overwrite(name, (length) => length + random.below(40) - 20)
+    else if (choice < 8) this.#deleteOne(name)
+    else this.#put(name, this.#newKey(), this.#value(2100, 4000))
+  }
+
+  /** Work around and inside savepoints, some of which are rolled back. */
+  #nested(change: () => void): void {
+    const random = this.#random
+    change()
+    for (let count = 1 + random.below(3); count > 0; count--) {
+      this.#transaction(() => {
+        change()
+        if (random.below(3) === 0) this.#transaction(change, random.below(2) === 0)
+        change()
+      }, random.below(2) === 0)
+      change()
+    }
+  }
+
+  #overwrite(name: string, lengthOf: (length: number) => number): void {
+    const key = this.#existingKey(name)
+    if (key === undefined) {
+      this.#put(name, this.#newKey(), this.#value(100))
+      return
+    }
+    const length = lengthOf(this.model.entries(name).get(key)?.length ?? 0)
+    this.#put(name, key, this.#bytes(Math.max(0, length)))
+  }
+
+  #replaceLargeValue(name: string): void {
+    const large = [...this.model.entries(name)].filter(([, value]) => value.length > 2000)
+    if (large.length === 0 || this.#random.below(4) === 0) {
+      this.#put(name, this.#newKey(), this.#value(2100, 8000))
+      return
+    }
+    const [key] = large[this.#random.below(large.length)]
+    if (this.#random.below(5) === 0) this.#put(name, key, this.#value(100))
+    else this.#put(name, key, this.#value(2100, 8000))
+  }
+
+  #ascendingRun(name: string, count: number): void {
+    const base = `run ${this.#random.below(50)} `
+    for (let index = 0; index < count; index++) {
+      this.#put(name, base + String(index).padStart(4, '0'), this.#value(100))
+    }
+  }
+
+  #deleteRun(name: string, count: number): void {
+    const keys = [...this.model.entries(name).keys()].sort()
+    const start = this.#random.below(keys.length + 1)
+    for (const key of keys.slice(start, start + count)) this.#delete(name, key)
+  }
+
+  #deleteOne(name: string): void {
+    const key = this.#existingKey(name)
+    if (key === undefined) this.#put(name, this.#newKey(), this.#value(50))
+    else this.#delete(name, key)
+  }
+
+  #put(name: string, key: string, value: Buffer): void {
+    const tree = this.#tree(name)
+    tree.put(this.#key, this.#key.write(key, 0, 'latin1'), value)
+    this.model.put(name, key, value)
+  }
+
+  #delete(name: string, key: string): void {
+    const tree = this.#tree(name)
+    if (!tree.delete(this.#key, this.#key.write(key, 0, 'latin1'))) throw new Error(`${name} lost the key ${key}`)
+    this.model.delete(name, key)
+  }
+
+  #create(name: string): void {
+    const { engine } = this
+    const id = engine.nextKeyspaceId()
+    const rootPage = Tree.create(engine, id)
+    this.#catalog().put(name, { id, rootPage, ...CREATED })
+    this.#addTree(name, rootPage, id)
+    this.model.create(name)
+  }
+
+  #drop(name: string): void {
+    const tree = this.#tree(name)
+    tree.destroy()
+    this.#catalog().remove(name, tree.keyspaceId)
+    this.#trees.delete(name)
+    this.model.drop(name)
+  }
+
+  #pick(): StepKind {
+    if (this.#trees.size < 2) return 'createKeyspace'
+    const kinds = Object.entries(WEIGHTS) as [StepKind, number][]
+    const full = this.model.bytes > this.#maxBytes
+    const weight = (kind: StepKind, usual: number): number => {
+      if (kind === 'delete' || kind === 'deleteRun') return full ? 30 : usual
+      return full && (kind === 'manyPages' || kind === 'largeValue' || kind === 'ascendingRun') ? 0 : usual
+    }
+    let left = this.#random.below(kinds.reduce((sum, [kind, usual]) => sum + weight(kind, usual), 0))
+    for (const [kind, usual] of kinds) {
+      left -= weight(kind, usual)
+      if (left < 0) return kind
+    }
+    return 'putNew'
+  }
+
+  #anyKeyspace(): string {
+    if (this.#trees.size === 0) this.#create(`keyspace ${this.#nextName++}`)
+    const names = [...this.#trees.keys()]
+    return names[this.#random.below(names.length)]
+  }
+
+  #existingKey(name: string): string | undefined {
+    const keys = [...this.model.entries(name).keys()]
+    return keys.length === 0 ? undefined : keys[this.#random.below(keys.length)]
+  }
+
+  #newKey(): string {
+    const random = this.#random
+    const number = random.below(4000)
+    if (random.below(12) === 0) return `long ${String(number)} ${'x'.repeat(20 + random.below(400))}`
+    return `key ${String(number).padStart(4, '0')}`
+  }
+
+  #value(least: number, spread = least): Buffer {
+    return this.#bytes(least - (spread === least ? this.#random.below(least) : 0) + this.#random.below(spread))
+  }
+
+  /** Mostly repeated words, so that some lines of an overwritten value stay equal. */
+  #bytes(length: number): Buffer {
+    const bytes = Buffer.alloc(length, this.#random.below(256))
+    for (let at = 0; at + 4 <= length; at += 64) bytes.writeInt32LE(this.#random.word() | 0, at)
+    return bytes
+  }
+
+  #catalog(): Catalog {
+    return new Catalog(this.engine, this.engine.catalogPage())
+  }
+
+  #tree(name: string): Tree {
+    const tree = this.#trees.get(name)
+    if (tree === undefined) throw new Error(`no keyspace ${name}`)
+    return tree
+  }
+
+  #addTree(name: string, rootPage: number, id: number): void {
+    this.#trees.set(name, new Tree(this.engine, rootPage, id))
+  }
+
+  /** Takes over what the pool holds, so that the workload can go on with a recovered pool. */
+  #loadExisting(): void {
+    for (const { name, record } of this.#catalog().list()) {
+      this.#addTree(name, record.rootPage, record.id)
+      this.model.create(name)
+      this.#nextName = Math.max(this.#nextName, Number(name.split(' ')[1]) + 1)
+      for (const [key, value] of entriesOf(this.#tree(name))) this.model.put(name, key, value)
+    }
+  }
+}
+
+function* entriesOf(tree: Tree): Generator<[string, Buffer]> {
+  const cursor = new Cursor(tree)
+  cursor.seek({})
+  while (cursor.next()) {
+    const { u8 } = cursor.valueView
+    const value = Buffer.from(u8.subarray(cursor.valueStart, cursor.valueStart + cursor.valueLength))
+    yield [cursor.key.toString('latin1', 0, cursor.keyLength), value]
+  }
+}

@@ -1,0 +1,374 @@
+/* A pool as JavaScript sees it: an object of functions whose data pointer is the pool, and external ArrayBuffers. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "addon.h"
+#include "executor.h"
+#include "napi-util.h"
+#include "pool.h"
+
+struct buffer_list {
+  napi_ref *references;
+  uint32_t count;
+  uint32_t capacity;
+};
+
+struct binding {
+  struct pool *pool;
+  napi_env env;
+  /* Functions not yet collected: each may still be called, so each keeps the struct (not the mappings) alive. */
+  unsigned functions;
+  bool hooked;
+  struct buffer_list segments;
+  struct buffer_list chunks;
+  struct buffer_list fixed;
+};
+
+enum { FIXED_CONTROL, FIXED_PROGRAM };
+
+static napi_value add_buffer(napi_env env, struct buffer_list *list, void *data, size_t length) {
+  if (list->count == list->capacity) {
+    uint32_t capacity = list->capacity == 0 ? 4 : list->capacity * 2;
+    napi_ref *references = realloc(list->references, capacity * sizeof *references);
+    if (references == NULL) {
+      napi_throw_error(env, "ENOMEM", "out of memory");
+      return NULL;
+    }
+    list->references = references;
+    list->capacity = capacity;
+  }
+  napi_value buffer = NULL;
+  TRY(env, napi_create_external_arraybuffer(env, data, length, NULL, NULL, &buffer));
+  TRY(env, napi_create_reference(env, buffer, 1, &list->references[list->count]));
+  list->count++;
+  return buffer;
+}
+
+/*
+ * V8 counts an external ArrayBuffer as memory a collection could free, and starts one for every 64 MiB that come on
+ * top. Mapped segments are nothing it could free, so each is taken off the account right after it was put on (they
+ * must be smaller than that limit for it) and put back before it is detached: the account never goes below what it was
+ * without us, which newer versions would end the process for.
+ */
+static void adjust_external(napi_env env, int64_t change) {
+  int64_t total = 0;
+  /* Only a hint to the collector: nothing depends on it. */
+  (void)napi_adjust_external_memory(env, change, &total);
+}
+
+/* After this no JavaScript view reaches the memory any more: views have length 0. False if V8 refused. */
+static bool detach_buffer(napi_env env, napi_ref reference) {
+  napi_value buffer = NULL;
+  bool detached = napi_get_reference_value(env, reference, &buffer) == napi_ok && buffer != NULL &&
+                  napi_detach_arraybuffer(env, buffer) == napi_ok;
+  napi_delete_reference(env, reference);
+  return detached;
+}
+
+static bool detach_from(napi_env env, struct buffer_list *list, uint32_t keep) {
+  bool all = true;
+  while (list->count > keep) all = detach_buffer(env, list->references[--list->count]) && all;
+  return all;
+}
+
+static void destroy(struct binding *binding) {
+  pool_free(binding->pool);
+  free(binding->segments.references);
+  free(binding->chunks.references);
+  free(binding->fixed.references);
+  free(binding);
+}
+
+/* A terminated worker or the end of the process: no JavaScript runs any more, so nothing need be detached. */
+static void on_environment_end(void *data) {
+  struct binding *binding = data;
+  binding->hooked = false;
+  adjust_external(binding->env, (int64_t)(binding->segments.count * pool_segment_bytes(binding->pool)));
+  pool_close(binding->pool);
+  if (binding->functions == 0) destroy(binding);
+}
+
+static void on_function_collected(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  struct binding *binding = data;
+  binding->functions--;
+  /*
+   * A pool that was never closed: its views may outlive the functions, so mappings and lock stay until the environment
+   * ends. Forgetting close() is a leak, not a use after free.
+   */
+  if (binding->functions == 0 && !binding->hooked) destroy(binding);
+}
+
+static struct binding *this_binding(napi_env env, napi_callback_info info) {
+  void *data = NULL;
+  if (napi_get_cb_info(env, info, NULL, NULL, NULL, &data) != napi_ok) return NULL;
+  struct binding *binding = data;
+  return binding->pool->is_open ? binding : NULL;
+}
+
+static bool is_open(napi_env env, const struct binding *binding) {
+  if (binding->pool->is_open) return true;
+  napi_throw_error(env, "CLOSED", "the pool is closed");
+  return false;
+}
+
+/* The three functions of the hot path take no argument and give no result: everything is in the control block. */
+static napi_value method_run(napi_env env, napi_callback_info info) {
+  struct binding *binding = this_binding(env, info);
+  if (binding == NULL) return NULL;
+  if (binding->pool->read_only) {
+    binding->pool->control->status.code = STATUS_READ_ONLY;
+  } else {
+    executor_run(binding->pool);
+  }
+  return NULL;
+}
+
+static napi_value method_verify_page(napi_env env, napi_callback_info info) {
+  struct binding *binding = this_binding(env, info);
+  if (binding != NULL) executor_verify_page(binding->pool);
+  return NULL;
+}
+
+static napi_value method_hash_extent(napi_env env, napi_callback_info info) {
+  struct binding *binding = this_binding(env, info);
+  if (binding != NULL) executor_hash_extent(binding->pool);
+  return NULL;
+}
+
+/* writeExtent(bytes); the page id is in the control block. */
+static napi_value method_write_extent(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  void *data = NULL, *bytes = NULL;
+  size_t length = 0;
+  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
+  struct binding *binding = data;
+  if (!is_open(env, binding)) return NULL;
+  if (!util_typed_array(env, argument, napi_uint8_array, &bytes, &length)) return NULL;
+  if (binding->pool->read_only) {
+    binding->pool->control->status.code = STATUS_READ_ONLY;
+  } else {
+    executor_write_extent(binding->pool, bytes, length);
+  }
+  return NULL;
+}
+
+/* takeFault(): 1 (it stands in the control block), 0, or a negative errno */
+static napi_value method_take_fault(napi_env env, napi_callback_info info) {
+  struct binding *binding = this_binding(env, info);
+  if (binding == NULL) return util_number(env, 0);
+  struct fault fault;
+  int taken = faults_take(binding->pool, &fault);
+  if (taken != 0) {
+    binding->pool->control->status.offset = (double)fault.offset;
+    binding->pool->control->status.length = (double)fault.length;
+    binding->pool->control->status.kind = fault.kind;
+  }
+  return util_number(env, taken);
+}
+
+/* Gives JavaScript the segments it does not see yet, as an array of ArrayBuffers. */
+static napi_value publish_segments(napi_env env, struct binding *binding) {
+  napi_value array = NULL;
+  TRY(env, napi_create_array(env, &array));
+  size_t length = pool_segment_bytes(binding->pool);
+  uint32_t count = atomic_load(&binding->pool->segment_count);
+  for (uint32_t added = 0; binding->segments.count < count; added++) {
+    uint8_t *reading = binding->pool->segments[binding->segments.count].read;
+    napi_value buffer = add_buffer(env, &binding->segments, reading, length);
+    if (buffer == NULL) return NULL;
+    adjust_external(env, -(int64_t)length);
+    TRY(env, napi_set_element(env, array, added, buffer));
+  }
+  return array;
+}
+
+static bool detach_segments(napi_env env, struct binding *binding) {
+  bool all = true;
+  while (binding->segments.count > 0) {
+    adjust_external(env, (int64_t)pool_segment_bytes(binding->pool));
+    all = detach_from(env, &binding->segments, binding->segments.count - 1) && all;
+  }
+  return all;
+}
+
+/* grow(newByteLength): an array of new segments, or an errno */
+static napi_value method_grow(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  void *data = NULL;
+  uint64_t length = 0;
+  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
+  struct binding *binding = data;
+  if (!is_open(env, binding)) return NULL;
+  if (!util_integer(env, argument, (uint64_t)PAGE_BYTES << 32, &length)) return NULL;
+  bool sound = (length & (PAGE_BYTES - 1)) == 0 && length >> PAGE_SHIFT >= binding->pool->page_count;
+  if (!sound || binding->pool->read_only) return util_number(env, EINVAL);
+  int error = pool_grow(binding->pool, length);
+  return error != 0 ? util_number(env, error) : publish_segments(env, binding);
+}
+
+/* limitTo(byteLength): 0, or EINVAL. What lies beyond is out of reach until the next grow writes it anew. */
+static napi_value method_limit_to(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  void *data = NULL;
+  uint64_t length = 0;
+  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
+  struct binding *binding = data;
+  if (!is_open(env, binding)) return NULL;
+  if (!util_integer(env, argument, (uint64_t)PAGE_BYTES << 32, &length)) return NULL;
+  struct pool *pool = binding->pool;
+  if ((length & (PAGE_BYTES - 1)) != 0 || length >> PAGE_SHIFT > pool->page_count) return util_number(env, EINVAL);
+  pool->page_count = length >> PAGE_SHIFT;
+  return util_number(env, 0);
+}
+
+/* addChunk(): an ArrayBuffer of CHUNK_FRAMES pages, or an errno */
+static napi_value method_add_chunk(napi_env env, napi_callback_info info) {
+  struct binding *binding = this_binding(env, info);
+  if (binding == NULL) return util_number(env, EBADF);
+  struct pool *pool = binding->pool;
+  int error = pool_add_chunk(pool);
+  if (error != 0) return util_number(env, error);
+  napi_value buffer = add_buffer(env, &binding->chunks, pool->chunks[pool->chunk_count - 1], CHUNK_BYTES);
+  if (buffer == NULL) pool_trim_chunks(pool, pool->chunk_count - 1);
+  return buffer;
+}
+
+/* trimChunks(keep) */
+static napi_value method_trim_chunks(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  void *data = NULL;
+  uint64_t keep = 0;
+  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
+  struct binding *binding = data;
+  if (!is_open(env, binding) || !util_integer(env, argument, UINT32_MAX, &keep)) return NULL;
+  /* Memory a view still reaches is leaked rather than pulled from under it. */
+  if (detach_from(env, &binding->chunks, (uint32_t)keep)) pool_trim_chunks(binding->pool, (uint32_t)keep);
+  return NULL;
+}
+
+/* reserveProgram(words): a new ArrayBuffer with the old contents (the old one is detached), or an errno */
+static napi_value method_reserve_program(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  void *data = NULL;
+  uint64_t words = 0;
+  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
+  struct binding *binding = data;
+  if (!is_open(env, binding) || !util_integer(env, argument, UINT32_MAX, &words)) return NULL;
+  struct pool *pool = binding->pool;
+  if (words < pool->program_words) words = pool->program_words;
+  /* Allocated before anything changes: a failure leaves the program that JavaScript holds in use. */
+  struct program_buffer buffer;
+  int error = pool_allocate_program((size_t)words, &buffer);
+  if (error != 0) return util_number(env, error);
+  if (!detach_from(env, &binding->fixed, FIXED_PROGRAM)) {
+    pool_discard_program(&buffer);
+    return util_number(env, EBUSY);
+  }
+  pool_replace_program(pool, &buffer);
+  return add_buffer(env, &binding->fixed, pool->program, pool->program_words * sizeof *pool->program);
+}
+
+static bool detach_all(napi_env env, struct binding *binding) {
+  bool all = detach_segments(env, binding);
+  all = detach_from(env, &binding->chunks, 0) && all;
+  return detach_from(env, &binding->fixed, 0) && all;
+}
+
+/* close(): 0, or EBUSY when V8 would not let go of a view */
+static napi_value method_close(napi_env env, napi_callback_info info) {
+  struct binding *binding = this_binding(env, info);
+  if (binding == NULL) return util_number(env, 0);
+  if (!detach_all(env, binding)) return util_number(env, EBUSY);
+  napi_remove_env_cleanup_hook(env, on_environment_end, binding);
+  binding->hooked = false;
+  pool_close(binding->pool);
+  return util_number(env, 0);
+}
+
+static bool set_method(napi_env env, napi_value object, const char *name, napi_callback callback, struct binding *binding) {
+  napi_value function = NULL;
+  napi_status status = napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, binding, &function);
+  if (status == napi_ok) status = napi_add_finalizer(env, function, binding, on_function_collected, NULL, NULL);
+  if (status == napi_ok) binding->functions++;
+  if (status == napi_ok) status = napi_set_named_property(env, object, name, function);
+  if (status == napi_ok) return true;
+  util_throw_last(env, status);
+  return false;
+}
+
+static bool set_methods(napi_env env, napi_value object, struct binding *binding) {
+  return set_method(env, object, "run", method_run, binding) &&
+         set_method(env, object, "verifyPage", method_verify_page, binding) &&
+         set_method(env, object, "hashExtent", method_hash_extent, binding) &&
+         set_method(env, object, "writeExtent", method_write_extent, binding) &&
+         set_method(env, object, "takeFault", method_take_fault, binding) &&
+         set_method(env, object, "grow", method_grow, binding) &&
+         set_method(env, object, "limitTo", method_limit_to, binding) &&
+         set_method(env, object, "addChunk", method_add_chunk, binding) &&
+         set_method(env, object, "trimChunks", method_trim_chunks, binding) &&
+         set_method(env, object, "reserveProgram", method_reserve_program, binding) &&
+         set_method(env, object, "close", method_close, binding);
+}
+
+static napi_value make_object(napi_env env, struct binding *binding) {
+  struct pool *pool = binding->pool;
+  napi_value object = NULL;
+  TRY(env, napi_create_object(env, &object));
+  napi_value control = add_buffer(env, &binding->fixed, pool->control, sizeof *pool->control);
+  if (control == NULL) return NULL;
+  TRY(env, napi_set_named_property(env, object, "control", control));
+  size_t program_bytes = pool->program_words * sizeof *pool->program;
+  napi_value program = add_buffer(env, &binding->fixed, pool->program, program_bytes);
+  if (program == NULL) return NULL;
+  TRY(env, napi_set_named_property(env, object, "program", program));
+  napi_value segments = publish_segments(env, binding);
+  if (segments == NULL) return NULL;
+  TRY(env, napi_set_named_property(env, object, "segments", segments));
+  TRY(env, napi_add_env_cleanup_hook(env, on_environment_end, binding));
+  binding->hooked = true;
+  return set_methods(env, object, binding) ? object : NULL;
+}
+
+/* Undoes a half-made object. With functions created the last finalizer frees the structs, else nobody else would. */
+static void abandon(napi_env env, struct binding *binding) {
+  if (binding->hooked) napi_remove_env_cleanup_hook(env, on_environment_end, binding);
+  binding->hooked = false;
+  detach_all(env, binding);
+  pool_close(binding->pool);
+  if (binding->functions == 0) destroy(binding);
+}
+
+static bool read_options(napi_env env, napi_callback_info info, struct pool_options *options) {
+  napi_value arguments[6];
+  void *instance = NULL;
+  uint64_t shift = 0, granularity = 0;
+  if (!util_arguments(env, info, 6, arguments, &instance)) return false;
+  if (!util_fd(env, arguments[0], &options->fd)) return false;
+  if (!util_integer(env, arguments[1], (uint64_t)PAGE_BYTES << 32, &options->byte_length)) return false;
+  if (!util_integer(env, arguments[2], SEGMENT_SHIFT_MAX, &shift)) return false;
+  if (!util_boolean(env, arguments[3], &options->read_only)) return false;
+  if (!util_boolean(env, arguments[4], &options->map_sync)) return false;
+  if (!util_integer(env, arguments[5], GRANULARITY_PAGE, &granularity)) return false;
+  options->segment_shift = (unsigned)shift;
+  options->granularity = (enum granularity)granularity;
+  options->lock_owner = instance;
+  return true;
+}
+
+napi_value pool_api_open(napi_env env, napi_callback_info info) {
+  struct pool_options options = {0};
+  if (!read_options(env, info, &options)) return NULL;
+  struct binding *binding = calloc(1, sizeof *binding);
+  if (binding == NULL) return util_number(env, ENOMEM);
+  int error = pool_open(&options, &binding->pool);
+  if (error != 0) {
+    free(binding);
+    return util_number(env, error);
+  }
+  binding->env = env;
+  napi_value object = make_object(env, binding);
+  if (object == NULL) abandon(env, binding);
+  return object;
+}

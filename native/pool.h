@@ -1,0 +1,167 @@
+/* One open pool as the addon holds it. The JavaScript side sees only the shared control block and the mappings. */
+#ifndef DAXKV_POOL_H
+#define DAXKV_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "faults.h"
+
+#define PAGE_BYTES 4096u
+#define PAGE_SHIFT 12u
+#define LINE_BYTES 64u
+#define LINES_PER_PAGE 64u
+/* STAGING_CHUNK_SHIFT of persistent-memory.ts. */
+#define CHUNK_SHIFT 7u
+#define CHUNK_FRAMES (1u << CHUNK_SHIFT)
+#define CHUNK_BYTES ((size_t)CHUNK_FRAMES * PAGE_BYTES)
+/* 16 TiB in segments of 1 GiB are 16,384; smaller segments (tests) reach less. The table costs 2 MiB of address space. */
+#define SEGMENTS_MAX 65536u
+/* A segment of 1 GiB: byte indexes into a view stay small integers in V8. */
+#define SEGMENT_SHIFT_MAX 18u
+
+enum granularity { GRANULARITY_BYTE = 0, GRANULARITY_CACHE_LINE = 1, GRANULARITY_PAGE = 2 };
+
+/* How a program ended; mirrored in native-binding.ts. */
+enum run_status {
+  STATUS_OK = 0,
+  STATUS_REFUSED = 1,
+  STATUS_PERSIST_FAILED = 2,
+  STATUS_MEDIA_ERROR = 3,
+  STATUS_CLOSED = 4,
+  STATUS_READ_ONLY = 5
+};
+
+/* Why a program was refused; mirrored in native-binding.ts. */
+enum refusal {
+  REFUSED_NOT = 0,
+  REFUSED_OPCODE,
+  REFUSED_TRUNCATED,
+  REFUSED_PAGE,
+  REFUSED_FRAME,
+  REFUSED_MASK,
+  REFUSED_KIND,
+  REFUSED_SLOT,
+  REFUSED_EXTENT,
+  REFUSED_OVERLAP,
+  REFUSED_FIT,
+  REFUSED_COUNT,
+  REFUSED_LENGTH,
+  REFUSED_MEMORY
+};
+
+enum counter { COUNT_FENCES, COUNT_FLUSHED_LINES, COUNT_NON_TEMPORAL_LINES, COUNT_SYNCS, COUNT_PROGRAMS, COUNTERS = 8 };
+
+/*
+ * Shared with JavaScript as one external ArrayBuffer, so that a call needs neither arguments nor a result object.
+ * Offsets are mirrored in native-binding.ts.
+ */
+struct control {
+  _Atomic uint32_t fault_words[16];
+  double counters[COUNTERS];
+  struct {
+    double code, error, word_index, offset, length, kind, refusal, unused;
+  } status;
+  struct {
+    uint32_t words, page_id, byte_length, hash_lo, hash_hi, result, unused[10];
+  } call;
+};
+_Static_assert(offsetof(struct control, counters) == 64, "mirrored in native-binding.ts");
+_Static_assert(offsetof(struct control, status) == 128, "mirrored in native-binding.ts");
+_Static_assert(offsetof(struct control, call) == 192, "mirrored in native-binding.ts");
+_Static_assert(sizeof(struct control) == 256, "mirrored in native-binding.ts");
+
+/* Both mappings of one segment; `write` is NULL in a read-only pool. */
+struct segment {
+  uint8_t *read;
+  uint8_t *write;
+};
+
+/* Pages stored since the last barrier, under granularity page. */
+struct dirty_range {
+  bool any;
+  uint32_t first_page;
+  uint32_t last_page;
+};
+
+/* A stretch of pages a record occupies; scratch of the validation. */
+struct page_span {
+  uint64_t first;
+  uint64_t end;
+};
+
+struct pool {
+  int fd;
+  bool read_only;
+  bool map_sync;
+  bool is_open;
+  enum granularity granularity;
+  unsigned segment_shift;
+  uint64_t page_count;
+  struct segment *segments;
+  _Atomic uint32_t segment_count;
+  struct control *control;
+  uint32_t *program;
+  size_t program_words;
+  uint8_t **chunks;
+  uint32_t chunk_count;
+  uint32_t chunk_capacity;
+  struct dirty_range dirty;
+  struct fault_queue faults;
+  struct page_span *spans;
+  size_t span_capacity;
+  dev_t device;
+  ino_t inode;
+  const void *lock_owner;
+};
+
+struct pool_options {
+  int fd;
+  uint64_t byte_length;
+  unsigned segment_shift;
+  bool read_only;
+  bool map_sync;
+  enum granularity granularity;
+  const void *lock_owner;
+};
+
+/* Duplicates the descriptor and maps the file. Returns an errno, or 0 and the pool. */
+int pool_open(const struct pool_options *options, struct pool **result);
+
+/* Unmaps everything, unlocks, closes. The struct stays (stale calls find is_open false) until pool_free. */
+void pool_close(struct pool *pool);
+void pool_free(struct pool *pool);
+
+int pool_add_chunk(struct pool *pool);
+void pool_trim_chunks(struct pool *pool, uint32_t keep);
+int pool_grow(struct pool *pool, uint64_t new_byte_length);
+
+struct program_buffer {
+  uint32_t *program;
+  size_t words;
+};
+
+int pool_allocate_program(size_t words, struct program_buffer *buffer);
+void pool_discard_program(struct program_buffer *buffer);
+/* Takes the buffer over, with the contents of the old one, which is released. */
+void pool_replace_program(struct pool *pool, const struct program_buffer *buffer);
+static inline size_t pool_segment_bytes(const struct pool *pool) { return (size_t)PAGE_BYTES << pool->segment_shift; }
+
+static inline uint8_t *pool_write_page(const struct pool *pool, uint32_t page_id) {
+  uint32_t within = page_id & ((1u << pool->segment_shift) - 1u);
+  return pool->segments[page_id >> pool->segment_shift].write + ((size_t)within << PAGE_SHIFT);
+}
+
+static inline const uint8_t *pool_read_page(const struct pool *pool, uint32_t page_id) {
+  uint32_t within = page_id & ((1u << pool->segment_shift) - 1u);
+  return pool->segments[page_id >> pool->segment_shift].read + ((size_t)within << PAGE_SHIFT);
+}
+
+static inline uint8_t *pool_frame(const struct pool *pool, uint32_t frame) {
+  return pool->chunks[frame >> CHUNK_SHIFT] + ((size_t)(frame & (CHUNK_FRAMES - 1u)) << PAGE_SHIFT);
+}
+
+#endif

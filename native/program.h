@@ -1,0 +1,81 @@
+/* The words of a persist program; src/pmem/program.ts is where they are documented. */
+#ifndef DAXKV_PROGRAM_H
+#define DAXKV_PROGRAM_H
+
+#include <stdint.h>
+
+#include "pool.h"
+
+enum opcode {
+  OP_FENCE = 1,
+  OP_CHECKSUM = 2,
+  OP_CHECKSUM_FRESH = 3,
+  OP_STORE = 4,
+  OP_RECORD = 5,
+  OP_FLUSH = 6,
+  OP_SYNC_ALL = 7
+};
+
+enum record_kind { RECORD_UNDO = 1, RECORD_REDO = 2 };
+
+/* Words of an operation of fixed length, or 0 for OP_RECORD and for what is no operation. */
+static inline unsigned fixed_length(uint32_t opcode) {
+  static const uint8_t lengths[] = {
+      [OP_FENCE] = 1, [OP_CHECKSUM] = 5, [OP_CHECKSUM_FRESH] = 3, [OP_STORE] = 5, [OP_FLUSH] = 4, [OP_SYNC_ALL] = 1};
+  return opcode < sizeof lengths ? lengths[opcode] : 0;
+}
+
+/* Word numbers within OP_RECORD. */
+enum record_word {
+  RECORD_WORD_KIND = 1,
+  RECORD_WORD_LOG_PAGE = 2,
+  RECORD_WORD_LOG_PAGES = 3,
+  RECORD_WORD_EPOCH = 4,
+  RECORD_WORD_TXID = 6,
+  RECORD_WORD_SALT = 8,
+  RECORD_WORD_EXTENT_COUNT = 10,
+  RECORD_WORD_PAGE_COUNT = 11,
+  RECORD_WORDS = 12
+};
+#define EXTENT_WORDS 2u
+#define ENTRY_WORDS 4u
+
+static inline uint64_t join_words(const uint32_t *words) { return (uint64_t)words[1] << 32 | words[0]; }
+
+/* The (pageId, frame, maskLo, maskHi) entries of an OP_RECORD. */
+static inline const uint32_t *record_entries(const uint32_t *record) {
+  return record + RECORD_WORDS + (size_t)record[RECORD_WORD_EXTENT_COUNT] * EXTENT_WORDS;
+}
+
+/* Words of an OP_RECORD, whose counts lie within the program. */
+static inline uint64_t record_length(const uint32_t *record) {
+  return RECORD_WORDS + (uint64_t)record[RECORD_WORD_EXTENT_COUNT] * EXTENT_WORDS +
+         (uint64_t)record[RECORD_WORD_PAGE_COUNT] * ENTRY_WORDS;
+}
+
+static inline uint64_t lines_for(uint64_t bytes) { return (bytes + LINE_BYTES - 1) / LINE_BYTES; }
+
+/* All lines of the record, header included. */
+static inline uint64_t record_lines(uint32_t extent_count, uint32_t page_count, uint64_t body_lines) {
+  return 1 + lines_for((uint64_t)extent_count * 8) + lines_for((uint64_t)page_count * 16) + body_lines;
+}
+
+static inline uint64_t record_body_lines(const uint32_t *record) {
+  const uint32_t *entry = record_entries(record);
+  uint64_t lines = 0;
+  for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
+    lines += (unsigned)__builtin_popcountll(join_words(entry + 2));
+  }
+  return lines;
+}
+
+/*
+ * Length in words of the operation at `words` after every operand has been checked against the pool, or 0 and why not.
+ * Nothing is stored by it: a program is run whole or not at all.
+ */
+uint64_t validate_operation(struct pool *pool, const uint32_t *words, uint64_t words_left, enum refusal *why);
+
+/* Builds the record and writes it past the cache. Operands are valid. */
+void record_write(struct pool *pool, const uint32_t *record);
+
+#endif

@@ -1,0 +1,149 @@
+#include <string.h>
+
+#include "cpu.h"
+#include "persist.h"
+#include "program.h"
+#include "xxh64.h"
+
+#define RECORD_MAGIC 0x52584144u
+
+/* RECORD_OFFSET_* of program.ts. */
+struct record_header {
+  uint32_t magic;
+  uint32_t kind;
+  uint64_t epoch;
+  uint64_t txid;
+  uint32_t page_count;
+  uint32_t line_count;
+  uint32_t extent_count;
+  uint32_t total_lines;
+  uint64_t post_hash;
+  uint64_t fresh_hash;
+  uint64_t hash;
+};
+_Static_assert(sizeof(struct record_header) == LINE_BYTES, "the header is one line");
+_Static_assert(offsetof(struct record_header, page_count) == 24, "RECORD_OFFSET_PAGE_COUNT");
+_Static_assert(offsetof(struct record_header, post_hash) == 40, "RECORD_OFFSET_POST_HASH");
+_Static_assert(offsetof(struct record_header, hash) == 56, "RECORD_OFFSET_HASH");
+
+/* Where the next line of the record goes: through the slot, then through the extents in table order. */
+struct record_stream {
+  struct pool *pool;
+  const uint32_t *next_extent;
+  uint64_t page;
+  uint64_t end_page;
+  uint8_t *page_bytes;
+  unsigned line;
+  struct xxh64 hash;
+};
+
+static void enter_page(struct record_stream *stream) {
+  if (stream->page == stream->end_page) {
+    stream->page = stream->next_extent[0];
+    stream->end_page = stream->page + stream->next_extent[1];
+    stream->next_extent += EXTENT_WORDS;
+  }
+  stream->page_bytes = pool_write_page(stream->pool, (uint32_t)stream->page);
+  stream->line = 0;
+}
+
+static uint8_t *next_line(struct record_stream *stream) {
+  if (stream->line == LINES_PER_PAGE) {
+    stream->page++;
+    enter_page(stream);
+  }
+  persist_account_stream(stream->pool, (uint32_t)stream->page, 1);
+  return stream->page_bytes + (size_t)stream->line++ * LINE_BYTES;
+}
+
+static void put_line(struct record_stream *stream, const void *line) {
+  xxh64_lines(&stream->hash, line, 1);
+  cpu_stream_line(next_line(stream), line);
+}
+
+static void put_extent_table(struct record_stream *stream, const uint32_t *record) {
+  const uint32_t *extent = record + RECORD_WORDS;
+  uint32_t left = record[RECORD_WORD_EXTENT_COUNT];
+  while (left > 0) {
+    uint32_t line[LINE_BYTES / 4] = {0};
+    uint32_t count = left < LINE_BYTES / 8 ? left : LINE_BYTES / 8;
+    memcpy(line, extent, (size_t)count * 8);
+    put_line(stream, line);
+    extent += (size_t)count * EXTENT_WORDS;
+    left -= count;
+  }
+}
+
+static void put_directory(struct record_stream *stream, const uint32_t *record) {
+  const uint32_t *entry = record_entries(record);
+  uint32_t left = record[RECORD_WORD_PAGE_COUNT];
+  while (left > 0) {
+    uint32_t line[LINE_BYTES / 4] = {0};
+    uint32_t count = left < LINE_BYTES / 16 ? left : LINE_BYTES / 16;
+    for (uint32_t i = 0; i < count; i++, entry += ENTRY_WORDS) {
+      line[i * 4] = entry[0];
+      line[i * 4 + 1] = entry[2];
+      line[i * 4 + 2] = entry[3];
+    }
+    put_line(stream, line);
+    left -= count;
+  }
+}
+
+static void put_bodies(struct record_stream *stream, const uint32_t *record) {
+  const struct pool *pool = stream->pool;
+  bool undo = record[RECORD_WORD_KIND] == RECORD_UNDO;
+  const uint32_t *entry = record_entries(record);
+  for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
+    const uint8_t *page = undo ? pool_write_page(pool, entry[0]) : pool_frame(pool, entry[1]);
+    for (uint64_t mask = join_words(entry + 2); mask != 0; mask &= mask - 1) {
+      put_line(stream, page + (size_t)__builtin_ctzll(mask) * LINE_BYTES);
+    }
+  }
+}
+
+/* Hash of what the covered lines will hold: recovery knows by it a finished transaction from a torn one. */
+static uint64_t hash_post_images(const struct pool *pool, const uint32_t *record) {
+  struct xxh64 hash;
+  xxh64_start(&hash, join_words(record + RECORD_WORD_SALT));
+  const uint32_t *entry = record_entries(record);
+  for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
+    const uint8_t *frame = pool_frame(pool, entry[1]);
+    for (uint64_t mask = join_words(entry + 2); mask != 0; mask &= mask - 1) {
+      xxh64_lines(&hash, frame + (size_t)__builtin_ctzll(mask) * LINE_BYTES, 1);
+    }
+  }
+  return xxh64_finish(&hash, NULL, 0);
+}
+
+static struct record_header make_header(const struct pool *pool, const uint32_t *record) {
+  uint64_t body_lines = record_body_lines(record);
+  uint32_t extent_count = record[RECORD_WORD_EXTENT_COUNT], page_count = record[RECORD_WORD_PAGE_COUNT];
+  return (struct record_header){
+      .magic = RECORD_MAGIC,
+      .kind = record[RECORD_WORD_KIND],
+      .epoch = join_words(record + RECORD_WORD_EPOCH),
+      .txid = join_words(record + RECORD_WORD_TXID),
+      .page_count = page_count,
+      .line_count = (uint32_t)body_lines,
+      .extent_count = extent_count,
+      .total_lines = (uint32_t)record_lines(extent_count, page_count, body_lines),
+      .post_hash = hash_post_images(pool, record),
+  };
+}
+
+void record_write(struct pool *pool, const uint32_t *record) {
+  struct record_header header = make_header(pool, record);
+  struct record_stream stream = {.pool = pool, .next_extent = record + RECORD_WORDS};
+  stream.page = record[RECORD_WORD_LOG_PAGE];
+  stream.end_page = stream.page + record[RECORD_WORD_LOG_PAGES];
+  enter_page(&stream);
+  xxh64_start(&stream.hash, join_words(record + RECORD_WORD_SALT));
+  xxh64_lines(&stream.hash, &header, 1);
+  uint8_t *header_line = next_line(&stream);
+  put_extent_table(&stream, record);
+  put_directory(&stream, record);
+  put_bodies(&stream, record);
+  header.hash = xxh64_finish(&stream.hash, NULL, 0);
+  cpu_stream_line(header_line, &header);
+}

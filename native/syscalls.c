@@ -1,0 +1,23 @@
+#include "syscalls.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int set_ofd_lock(int fd, struct flock *request) { return fcntl(fd, F_OFD_SETLK, request); }
+
+static int duplicate_cloexec(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+
+const struct syscalls sys = {
+    .map = mmap,
+    .unmap = munmap,
+    .advise = madvise,
+    .msync = msync,
+    .fdatasync = fdatasync,
+    .fsync = fsync,
+    .ftruncate = ftruncate,
+    .fstat = fstat,
+    .pwrite = pwrite,
+    .ofd_lock = set_ofd_lock,
+    .duplicate = duplicate_cloexec,
+    .close = close,
+};

@@ -1,0 +1,30 @@
+/*
+ * The system calls of opening, growing and committing go through this table, so that a test build can link another
+ * definition of it that fails the Nth call. Production links syscalls.c, where the table is constant.
+ */
+#ifndef DAXKV_SYSCALLS_H
+#define DAXKV_SYSCALLS_H
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct syscalls {
+  void *(*map)(void *address, size_t length, int protection, int flags, int fd, off_t offset);
+  int (*unmap)(void *address, size_t length);
+  int (*advise)(void *address, size_t length, int advice);
+  int (*msync)(void *address, size_t length, int flags);
+  int (*fdatasync)(int fd);
+  int (*fsync)(int fd);
+  int (*ftruncate)(int fd, off_t length);
+  int (*fstat)(int fd, struct stat *result);
+  ssize_t (*pwrite)(int fd, const void *bytes, size_t length, off_t offset);
+  int (*ofd_lock)(int fd, struct flock *request);
+  int (*duplicate)(int fd);
+  int (*close)(int fd);
+};
+
+extern const struct syscalls sys;
+
+#endif

@@ -1,0 +1,236 @@
+/**
+ * The API layer: what programs call. It turns keys and values into bytes (`codec`), keyspaces into trees (`tree`) and
+ * calls into transactions (`tx`), and imports from those layers only.
+ *
+ * The context is what all keyspaces of one open store share: the engine, the state that decides which calls are legal
+ * now, and what must be put right beside the pages when a transaction is aborted (msgpack structures, handles made or
+ * dropped inside it).
+ */
+import { DaxkvError } from '../errors.js'
+import { PAGE_BYTES } from '../pmem/program.js'
+import type { Catalog } from '../tree/catalog.js'
+import type { Tree } from '../tree/tree.js'
+import type { Engine } from '../tx/engine.js'
+
+/** The store is closed. */
+export const STATE_CLOSED = 1
+/** A view of the pool is in somebody's hands, or a value is being encoded: nothing may be written. */
+export const STATE_BUSY = 2
+/** An operation failed after it had begun to change pages: the transaction around it can only be aborted. */
+export const STATE_DOOMED = 4
+/** A persist failed. */
+export const STATE_POISONED = 8
+export const STATE_READ_ONLY = 16
+/** Of one keyspace: it was dropped, or the transaction that created it was aborted. */
+export const STATE_DROPPED = 32
+
+/** In these states a read is refused; a write is refused in every state but 0. */
+export const STATES_UNREADABLE = STATE_CLOSED | STATE_DOOMED | STATE_POISONED | STATE_DROPPED
+
+/** A codec with state that an abort can make wrong. */
+export interface Resettable {
+  reset(): void
+}
+
+export class StoreContext {
+  /** Bits of STATE_...; 0 is "everything is legal". One load and one comparison at the start of each operation. */
+  state: number
+  /** Longest value: an extent lies in one segment. */
+  readonly maxValueBytes: number
+  /** Every tree in use; their cursors must seek again when pages have moved under them. */
+  readonly trees = new Set<Tree>()
+
+  private doom: unknown
+  /** What to do beside the pages when the innermost transaction is aborted, and where each level's part begins. */
+  private readonly undo: (() => void)[] = []
+  private readonly undoMarks: number[] = []
+  /** Codecs that saved structures in the open transaction. */
+  private readonly savedStructures = new Set<Resettable>()
+
+  constructor(
+    readonly engine: Engine,
+    readonly catalog: Catalog,
+  ) {
+    this.state = engine.readOnly ? STATE_READ_ONLY : 0
+    this.maxValueBytes = engine.geometry.maxExtentPages * PAGE_BYTES
+    this.trees.add(catalog.tree)
+  }
+
+  /** Runs `action` as a transaction, inside another one as a savepoint. What it throws is thrown on after the abort. */
+  run<T>(action: () => T, what: string): T {
+    this.begin()
+    let result: T
+    try {
+      result = action()
+      if (isThenable(result)) throw this.refusePromise(result, what)
+    } catch (error) {
+      this.abort()
+      throw error
+    }
+    this.commit()
+    this.movePages()
+    return result
+  }
+
+  /** For a write of its own when no transaction is open; answers whether the caller has to commit it. */
+  beginIfNone(): boolean {
+    if (this.engine.depth !== 0) return false
+    this.begin()
+    return true
+  }
+
+  /** Ends the innermost transaction. When it throws, that transaction is aborted (and the store perhaps poisoned). */
+  commit(): void {
+    if ((this.state & STATE_DOOMED) !== 0) {
+      const { doom } = this
+      this.abort()
+      throw doom
+    }
+    const { engine } = this
+    if (engine.depth > 1) {
+      engine.commit()
+      // What was done under the savepoint is from now on undone with the level around it.
+      this.undoMarks.pop()
+      return
+    }
+    try {
+      engine.commit()
+    } catch (error) {
+      if (engine.depth !== 0) engine.abort()
+      this.aborted()
+      throw error
+    }
+    this.undoMarks.length = 0
+    this.undo.length = 0
+    if (this.savedStructures.size !== 0) this.savedStructures.clear()
+  }
+
+  /**
+   * Ends a write that threw, and answers what to throw. Alone it is aborted; inside a transaction nothing is lost as long as no page had been
+   * touched, else that transaction is doomed: it holds half an operation.
+   */
+  writeError(alone: boolean, changing: boolean, error: unknown): unknown {
+    this.state &= ~STATE_BUSY
+    const cause = this.readError(error)
+    if (alone) this.abort()
+    else if (changing) this.setDoom(cause)
+    return cause
+  }
+
+  /** What to throw when a read threw: a fault of the mapping explains any other error. */
+  readError(error: unknown): unknown {
+    try {
+      this.engine.checkFault()
+    } catch (fault) {
+      return fault
+    }
+    return error
+  }
+
+  setDoom(error: unknown): void {
+    if ((this.state & STATE_DOOMED) !== 0) return
+    this.state |= STATE_DOOMED
+    this.doom = error
+    this.notePoison()
+  }
+
+  /** Registers what to do beside the pages if the open transaction is aborted. */
+  onAbort(action: () => void): void {
+    this.undo.push(action)
+  }
+
+  /** Notes that a codec's structures were saved in the open transaction. */
+  noteSavedStructures(codec: Resettable): void {
+    this.savedStructures.add(codec)
+  }
+
+  /** Runs `use` while nothing may be written. */
+  guarded<A, T>(use: (argument: A) => T, argument: A): T {
+    const before = this.state
+    this.state = before | STATE_BUSY
+    try {
+      return use(argument)
+    } finally {
+      this.state = before
+      this.engine.checkFault()
+    }
+  }
+
+  /** Why a read is refused; `keyspace` when it is about one. */
+  readRefusal(keyspace?: string): unknown {
+    const { path } = this.engine
+    if ((this.state & (STATE_CLOSED | STATE_POISONED)) !== 0) this.engine.usable()
+    if ((this.state & STATE_DOOMED) !== 0) return this.doom
+    const what =
+      keyspace === undefined ? 'the store' : `keyspace '${keyspace}' was dropped, or its creation aborted: this handle`
+    return new DaxkvError('CLOSED', `${path}: ${what} is closed; call keyspace() for a new one`, { path })
+  }
+
+  /** Why a write is refused. */
+  writeRefusal(keyspace?: string): unknown {
+    const { path } = this.engine
+    const { state } = this
+    if ((state & STATES_UNREADABLE) === 0) {
+      if ((state & STATE_READ_ONLY) !== 0) return new DaxkvError('READ_ONLY', `${path} was opened read-only`, { path })
+      if ((state & STATE_BUSY) !== 0) {
+        return this.busy('be changed inside withView or scan, or while a value is being encoded')
+      }
+    }
+    return this.readRefusal(keyspace)
+  }
+
+  busy(what: string): DaxkvError {
+    return new DaxkvError('BUSY', `${this.engine.path} cannot ${what}`, { path: this.engine.path })
+  }
+
+  private begin(): void {
+    this.engine.begin()
+    this.undoMarks.push(this.undo.length)
+  }
+
+  private abort(): void {
+    this.engine.abort()
+    this.aborted()
+  }
+
+  private aborted(): void {
+    this.state &= ~STATE_DOOMED
+    this.doom = undefined
+    this.notePoison()
+    this.movePages()
+    const mark = this.undoMarks.pop() ?? 0
+    // Newest first; what an action registers anew belongs to the level around this one.
+    for (const action of this.undo.splice(mark).reverse()) action()
+    // Also those that saved before the savepoint: reading structures again costs little and aborts are rare.
+    for (const codec of this.savedStructures) codec.reset()
+    if (this.engine.depth === 0) this.savedStructures.clear()
+  }
+
+  /** Staged pages have become committed ones, or are gone: positions in them mean nothing any more. */
+  private movePages(): void {
+    for (const tree of this.trees) tree.version = (tree.version + 1) | 0
+  }
+
+  /** Takes over what the engine knows: from a failed persist on, every call is refused. */
+  private notePoison(): void {
+    try {
+      this.engine.usable()
+    } catch {
+      this.state |= STATE_POISONED
+    }
+  }
+
+  private refusePromise(result: PromiseLike<unknown>, what: string): DaxkvError {
+    // Nobody will wait for it: its own failure must not end the process as an unhandled rejection.
+    result.then(undefined, () => undefined)
+    return new DaxkvError(
+      'ASYNC_TRANSACTION',
+      `${what}: the callback returned a Promise; everything it did so far is taken back. Await first, then write synchronously`,
+      { path: this.engine.path },
+    )
+  }
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}

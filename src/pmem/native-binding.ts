@@ -1,0 +1,159 @@
+import { getSystemErrorName } from 'node:util'
+import { DaxkvError } from '../errors.js'
+import type { DaxkvErrorCode } from '../errors.js'
+import addon from './addon.cjs'
+
+/** What `openPool` of the addon returns; the layout of `control` is that of `struct control` in native/pool.h. */
+export interface NativePool {
+  readonly control: ArrayBuffer
+  readonly program: ArrayBuffer
+  readonly segments: ArrayBuffer[]
+  /** A property, as it is kept and called apart from the pool: native functions know their pool without `this`. */
+  readonly run: () => void
+  verifyPage(): void
+  hashExtent(): void
+  writeExtent(bytes: Uint8Array): void
+  takeFault(): number
+  grow(newByteLength: number): number | ArrayBuffer[]
+  limitTo(byteLength: number): number
+  addChunk(): number | ArrayBuffer
+  trimChunks(keep: number): void
+  reserveProgram(words: number): number | ArrayBuffer
+  close(): number
+}
+
+/** The addon's exports. System call errors come back as errnos (positive numbers), 0 is success. */
+export interface NativeAddon {
+  /** Empty where no instruction reaches the persistence domain. */
+  flushInstruction(): string
+  xxh64(bytes: Uint8Array, seedLo: number, seedHi: number, out: Uint32Array): void
+  probeMapSync(fd: number, readOnly: boolean): number
+  /** -1: this process has it already. */
+  lock(fd: number, exclusive: boolean): number
+  unlock(fd: number): number
+  zeroFill(fd: number, from: number, to: number): number
+  /** Triples of (EXTENT_* kind, offset, length). */
+  listExtents(fd: number, byteLength: number): number | Float64Array
+  /** 1 or 0; -1 where the file system does not say. */
+  statxDax(fd: number): number
+  openPool(
+    fd: number,
+    byteLength: number,
+    segmentShift: number,
+    readOnly: boolean,
+    mapSync: boolean,
+    granularity: number,
+  ): number | NativePool
+}
+
+// Byte offsets and word numbers in the control block.
+export const CONTROL_FAULT_WORDS = 16
+export const CONTROL_COUNTERS_OFFSET = 64
+export const CONTROL_COUNTERS = 8
+export const CONTROL_STATUS_OFFSET = 128
+export const CONTROL_STATUS = 8
+export const CONTROL_CALL_OFFSET = 192
+export const CONTROL_CALL = 16
+
+export const STATUS_CODE = 0
+export const STATUS_ERROR = 1
+export const STATUS_WORD_INDEX = 2
+export const STATUS_OFFSET = 3
+export const STATUS_LENGTH = 4
+export const STATUS_KIND = 5
+export const STATUS_REFUSAL = 6
+
+export const CALL_WORDS = 0
+export const CALL_PAGE_ID = 1
+export const CALL_BYTE_LENGTH = 2
+export const CALL_HASH_LO = 3
+export const CALL_HASH_HI = 4
+export const CALL_RESULT = 5
+
+// enum run_status
+export const RUN_OK = 0
+export const RUN_REFUSED = 1
+export const RUN_PERSIST_FAILED = 2
+export const RUN_MEDIA_ERROR = 3
+export const RUN_CLOSED = 4
+export const RUN_READ_ONLY = 5
+
+export const FAULT_KIND_BUS = 1
+
+/** enum refusal, in words. */
+export const REFUSALS: readonly string[] = [
+  'no reason',
+  'unknown operation',
+  'the operation is cut off by the end of the program',
+  'page id outside the pool',
+  'frame outside the staging chunks',
+  'empty mask, or a checksum mask without line 0',
+  'unknown record kind',
+  'log slot outside the pool',
+  'extent outside the pool',
+  'log slot, extents and covered pages overlap',
+  'the record does not fit its slot and extents',
+  'a record without pages',
+  'more words than the program holds',
+  'out of memory',
+]
+
+export const EXTENT_HOLE = 0
+export const EXTENT_UNWRITTEN = 1
+export const EXTENT_SHARED = 2
+
+let native: NativeAddon | undefined
+let loadError: unknown
+
+// Loaded with the module, so that opening a store does not pay for it; without the addon `:memory:` still works.
+try {
+  native = addon.loadAddon() as NativeAddon
+} catch (error) {
+  loadError = error
+}
+
+/**
+ * The addon.
+ * @throws DaxkvError NATIVE_UNAVAILABLE naming what is missing to build it.
+ */
+export function nativeAddon(): NativeAddon {
+  if (native === undefined) {
+    const cause = loadError
+    throw new DaxkvError(
+      'NATIVE_UNAVAILABLE',
+      `the native addon of daxkv could not be loaded for ${process.platform}-${process.arch}: ${String(cause)}. ` +
+        'Build it with `npm rebuild daxkv` (in a checkout: `npm run build:native`); ' +
+        'on Debian this needs the packages python3 make g++',
+      { cause },
+    )
+  }
+  return native
+}
+
+/** True when the addon can be loaded; never throws. */
+export function isNativeAvailable(): boolean {
+  try {
+    nativeAddon()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** `ENOSPC` for 28. */
+export function errnoName(errno: number): string {
+  return getSystemErrorName(-errno)
+}
+
+function errnoCode(errno: string): DaxkvErrorCode {
+  // EFBIG is RLIMIT_FSIZE or the file system's own limit: the same thing to a user as a full disk
+  if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG') return 'NO_SPACE'
+  if (errno === 'EACCES' || errno === 'EPERM' || errno === 'EROFS') return 'PERMISSION_DENIED'
+  return 'IO_ERROR'
+}
+
+/** The error of a failed system call; `doing` completes the sentence "<doing> failed". */
+export function systemError(doing: string, path: string, errno: number): DaxkvError {
+  const name = errnoName(errno)
+  return new DaxkvError(errnoCode(name), `${doing} failed for ${path}: ${name}`, { path, errno: name })
+}

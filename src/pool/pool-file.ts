@@ -1,0 +1,309 @@
+/**
+ * Finding, locking, judging and creating the pool file. The order matters: lock before reading anything that a writer
+ * may be changing, identity before size, size before mapping, extents before the first store.
+ */
+import { randomBytes } from 'node:crypto'
+import { closeSync, constants, fstatSync, fsyncSync, linkSync, openSync, readSync, unlinkSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { DaxkvError } from '../errors.js'
+import { repairExtents } from '../pmem/native-extents.js'
+import { lockPool, unlockPool, zeroFill } from '../pmem/native-file.js'
+import { NativeMemory } from '../pmem/native-memory.js'
+import type { Granularity, PersistentMemory } from '../pmem/persistent-memory.js'
+import { PAGE_BYTES } from '../pmem/program.js'
+import { SimulatedMemory } from '../pmem/simulated-memory.js'
+import { formatPool } from './create.js'
+import { DEFAULT_SEGMENT_SHIFT } from './format.js'
+import { Geometry } from './geometry.js'
+import { decodeIdentity, type Identity, MAX_SEGMENT_SHIFT, MIN_SEGMENT_SHIFT } from './identity.js'
+
+const MIB = 1024 * 1024
+
+export const DEFAULT_INITIAL_SIZE_BYTES = 8 * MIB
+export const DEFAULT_LOG_SIZE_BYTES = MIB
+/** Memory pools start small: opening one must cost microseconds. */
+export const MEMORY_INITIAL_SIZE_BYTES = 512 * 1024
+export const MEMORY_LOG_SIZE_BYTES = 64 * 1024
+/** The extent table of a record must fit the slot with room to spare. */
+const MIN_LOG_BYTES = 16 * 1024
+/**
+ * The file is mapped in windows of 32 MiB: an ArrayBuffer of a whole 1 GiB segment makes V8 start a collection at every
+ * open. Beyond 256 GiB windows are whole segments, to stay below the kernel's limit of mappings (vm.max_map_count).
+ */
+const WINDOW_SHIFT = 13
+const MANY_WINDOWS_BYTES = 256 * 1024 * MIB
+/** Path that opens a pool living in this process only. */
+export const MEMORY_PATH = ':memory:'
+
+export interface PoolFileOptions {
+  readonly readOnly: boolean
+  readonly create: boolean
+  readonly initialSizeBytes: number | undefined
+  readonly logSizeBytes: number | undefined
+  readonly segmentBytes: number | undefined
+  readonly maxSizeBytes: number | undefined
+  readonly requireGranularity: Granularity | undefined
+  readonly forceGranularity: Granularity | undefined
+  readonly executor: 'native' | 'simulated' | undefined
+  readonly memory: PersistentMemory | undefined
+  readonly random: (words: Uint32Array) => void
+}
+
+export interface PoolFile {
+  readonly memory: PersistentMemory
+  readonly identity: Identity
+}
+
+/**
+ * Opens or creates the pool.
+ *
+ * @throws DaxkvError POOL_NOT_FOUND, PERMISSION_DENIED, UNSUPPORTED_TARGET, POOL_LOCKED, POOL_ALREADY_OPEN, NOT_A_POOL,
+ *   UNSUPPORTED_FORMAT, CORRUPT, EXTENTS_UNSAFE, GRANULARITY_UNAVAILABLE, NO_SPACE, IO_ERROR.
+ */
+export function openPoolFile(path: string, options: PoolFileOptions): PoolFile {
+  if (options.memory !== undefined) return adopt(options.memory, path, options)
+  if (path === MEMORY_PATH || options.executor === 'simulated') return openMemory(options)
+  for (;;) {
+    const fd = openExisting(path, options.readOnly)
+    if (fd !== undefined) return openFile(fd, path, options)
+    if (!options.create || options.readOnly) {
+      throw new DaxkvError('POOL_NOT_FOUND', `${path} does not exist${options.readOnly ? '' : ' and create is false'}`, {
+        path,
+      })
+    }
+    const created = createFile(path, options)
+    if (created !== undefined) return created
+    // Somebody else created it in the meantime: open theirs.
+  }
+}
+
+/** Sizes of a new pool, in pages, checked against one another. */
+function plan(options: PoolFileOptions, inMemory: boolean): { geometry: Geometry; capacityPages: number } {
+  const segmentBytes = options.segmentBytes ?? PAGE_BYTES * 2 ** DEFAULT_SEGMENT_SHIFT
+  const segmentShift = Math.log2(segmentBytes / PAGE_BYTES)
+  if (!Number.isInteger(segmentShift) || segmentShift < MIN_SEGMENT_SHIFT || segmentShift > MAX_SEGMENT_SHIFT) {
+    throw new DaxkvError(
+      'INVALID_ARGUMENT',
+      `segmentBytes must be a power of two from ${PAGE_BYTES * 2 ** MIN_SEGMENT_SHIFT} to ` +
+        `${PAGE_BYTES * 2 ** MAX_SEGMENT_SHIFT}, not ${segmentBytes}`,
+      { actual: segmentBytes },
+    )
+  }
+  const initial = options.initialSizeBytes ?? (inMemory ? MEMORY_INITIAL_SIZE_BYTES : DEFAULT_INITIAL_SIZE_BYTES)
+  const wantedLog =
+    options.logSizeBytes ??
+    Math.max(MIN_LOG_BYTES, Math.min(inMemory ? MEMORY_LOG_SIZE_BYTES : DEFAULT_LOG_SIZE_BYTES, Math.floor(initial / 8)))
+  if (wantedLog < MIN_LOG_BYTES || wantedLog > segmentBytes / 2) {
+    throw new DaxkvError(
+      'INVALID_ARGUMENT',
+      `logSizeBytes must be from ${MIN_LOG_BYTES} to half a segment (${segmentBytes / 2}), not ${wantedLog}`,
+      { actual: wantedLog },
+    )
+  }
+  const geometry = new Geometry(segmentShift, Math.ceil(wantedLog / PAGE_BYTES))
+  const least = geometry.firstFreePage + 16
+  const capacityPages = Math.min(Math.max(Math.ceil(initial / PAGE_BYTES), least), geometry.segmentPages)
+  const maxPages = Math.floor((options.maxSizeBytes ?? Infinity) / PAGE_BYTES)
+  if (capacityPages > maxPages) {
+    throw new DaxkvError(
+      'INVALID_ARGUMENT',
+      `maxSizeBytes is ${maxPages * PAGE_BYTES}, a pool with these sizes starts at ${capacityPages * PAGE_BYTES} bytes`,
+      { limit: maxPages * PAGE_BYTES, actual: capacityPages * PAGE_BYTES },
+    )
+  }
+  return { geometry, capacityPages }
+}
+
+function openMemory(options: PoolFileOptions): PoolFile {
+  const { geometry, capacityPages } = plan(options, true)
+  const memory = new SimulatedMemory({
+    sizeBytes: capacityPages * PAGE_BYTES,
+    segmentShift: geometry.segmentShift,
+    ...(options.forceGranularity === undefined ? {} : { granularity: options.forceGranularity }),
+  })
+  formatPool(memory, geometry, capacityPages, options.random)
+  return { memory, identity: identityOf(memory, MEMORY_PATH) }
+}
+
+/** A memory handed in by a test: formatted already, or blank. */
+function adopt(memory: PersistentMemory, path: string, options: PoolFileOptions): PoolFile {
+  const head = memory.segments[0].u8.subarray(0, 2 * PAGE_BYTES)
+  if (head.every((byte) => byte === 0)) {
+    const { geometry } = plan({ ...options, segmentBytes: PAGE_BYTES * 2 ** memory.segmentShift }, true)
+    formatPool(memory, geometry, memory.sizeBytes / PAGE_BYTES, options.random)
+  }
+  return { memory, identity: identityOf(memory, path) }
+}
+
+function identityOf(memory: PersistentMemory, path: string): Identity {
+  return decodeIdentity(Buffer.from(memory.segments[0].u8.subarray(0, 2 * PAGE_BYTES)), path)
+}
+
+function openExisting(path: string, readOnly: boolean): number | undefined {
+  try {
+    // Node opens with O_CLOEXEC; O_NOFOLLOW keeps a planted symbolic link from redirecting us.
+    return openSync(path, (readOnly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw openError(error, path)
+  }
+}
+
+function openFile(fd: number, path: string, options: PoolFileOptions): PoolFile {
+  let locked = false
+  try {
+    const stat = fstatSync(fd)
+    if (!stat.isFile()) {
+      const what = stat.isDirectory()
+        ? 'a directory'
+        : stat.isCharacterDevice()
+          ? 'a character device (device-dax is not supported yet: make an fsdax namespace and a file on it)'
+          : 'not a regular file'
+      throw new DaxkvError('UNSUPPORTED_TARGET', `${path} is ${what}`, { path })
+    }
+    lockPool(fd, path, options.readOnly ? 'shared' : 'exclusive')
+    locked = true
+    const head = Buffer.alloc(Math.min(stat.size, 2 * PAGE_BYTES))
+    readSync(fd, head, 0, head.length, 0)
+    const identity = decodeIdentity(head, path)
+    if (identity.readOnlyFeatures && !options.readOnly) {
+      throw new DaxkvError(
+        'UNSUPPORTED_FORMAT',
+        `${path} uses features this library can only read: open it with readOnly, or upgrade daxkv`,
+        { path },
+      )
+    }
+    // The size may have changed between stat and lock.
+    const sizeBytes = Math.floor(fstatSync(fd).size / PAGE_BYTES) * PAGE_BYTES
+    const least = new Geometry(identity.segmentShift, identity.logPages).firstFreePage * PAGE_BYTES
+    if (sizeBytes < least) {
+      throw new DaxkvError('TRUNCATED', `${path} has ${sizeBytes} bytes, a pool like it has at least ${least}`, {
+        path,
+        limit: least,
+        actual: sizeBytes,
+      })
+    }
+    if (!options.readOnly) repairExtents(fd, path, sizeBytes)
+    return { memory: map(fd, path, sizeBytes, identity.segmentShift, options), identity }
+  } catch (error) {
+    if (locked) unlockPool(fd)
+    closeQuietly(fd)
+    throw error
+  }
+}
+
+/**
+ * Creates the pool under a temporary name and gives it its real one only when it is complete and durable: a crash
+ * before leaves no pool, only a file named `.NAME.creating-...` that may be deleted.
+ */
+function createFile(path: string, options: PoolFileOptions): PoolFile | undefined {
+  const { geometry, capacityPages } = plan(options, false)
+  const temporary = join(dirname(path), `.${basename(path)}.creating-${randomBytes(6).toString('hex')}`)
+  let fd: number
+  try {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+    fd = openSync(temporary, flags, 0o600)
+  } catch (error) {
+    throw openError(error, path)
+  }
+  let memory: PersistentMemory | undefined
+  try {
+    lockPool(fd, path, 'exclusive')
+    zeroFill(fd, path, 0, capacityPages * PAGE_BYTES)
+    memory = map(fd, path, capacityPages * PAGE_BYTES, geometry.segmentShift, options)
+    formatPool(memory, geometry, capacityPages, options.random)
+    if (!publish(temporary, path)) {
+      memory.close()
+      return undefined
+    }
+    return { memory, identity: identityOf(memory, path) }
+  } catch (error) {
+    if (memory === undefined) {
+      unlockPool(fd)
+      closeQuietly(fd)
+    } else {
+      memory.close()
+    }
+    removeQuietly(temporary)
+    throw error
+  }
+}
+
+/** Names the finished file; false when the name is taken. The directory entry is durable when this returns true. */
+function publish(temporary: string, path: string): boolean {
+  try {
+    linkSync(temporary, path) // unlike rename, fails when the name exists
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw openError(error, path)
+    removeQuietly(temporary)
+    return false
+  }
+  unlinkSync(temporary)
+  const directory = openSync(dirname(path), constants.O_RDONLY)
+  try {
+    fsyncSync(directory)
+  } finally {
+    closeSync(directory)
+  }
+  return true
+}
+
+function map(
+  fd: number,
+  path: string,
+  sizeBytes: number,
+  segmentShift: number,
+  options: PoolFileOptions,
+): PersistentMemory {
+  return NativeMemory.open(fd, {
+    path,
+    sizeBytes,
+    segmentShift: Math.min(segmentShift, sizeBytes > MANY_WINDOWS_BYTES ? MAX_SEGMENT_SHIFT : WINDOW_SHIFT),
+    readOnly: options.readOnly,
+    ...(options.requireGranularity === undefined ? {} : { requireGranularity: options.requireGranularity }),
+    ...(options.forceGranularity === undefined ? {} : { forceGranularity: options.forceGranularity }),
+  })
+}
+
+function openError(error: unknown, path: string): DaxkvError {
+  const errno = errnoOf(error)
+  if (errno === 'EACCES' || errno === 'EPERM' || errno === 'EROFS') {
+    return new DaxkvError('PERMISSION_DENIED', `${path} cannot be opened: ${errno}; check owner and mode`, {
+      path,
+      errno,
+      cause: error,
+    })
+  }
+  if (errno === 'ELOOP') {
+    return new DaxkvError('UNSUPPORTED_TARGET', `${path} is a symbolic link, which is not followed: give the real path`, {
+      path,
+      errno,
+    })
+  }
+  if (errno === 'EISDIR') return new DaxkvError('UNSUPPORTED_TARGET', `${path} is a directory`, { path, errno })
+  if (errno === 'ENOENT' || errno === 'ENOTDIR') {
+    return new DaxkvError('POOL_NOT_FOUND', `the directory of ${path} does not exist`, { path, errno })
+  }
+  if (errno === 'ENOSPC') return new DaxkvError('NO_SPACE', `no space left to create ${path}`, { path, errno })
+  return new DaxkvError('IO_ERROR', `${path} cannot be opened: ${String(errno ?? error)}`, { path, cause: error })
+}
+
+function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
+}
+
+function closeQuietly(fd: number): void {
+  try {
+    closeSync(fd)
+  } catch {
+    // The error that brought us here is the one to report.
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // Left behind, named `.creating-`: harmless.
+  }
+}

@@ -1,0 +1,369 @@
+/**
+ * The transaction layer: staging, commit, recovery and growth of one open pool. It imports only `pool` and `pmem`;
+ * trees are built on it and the public API on those.
+ */
+import { randomFillSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { DaxkvError } from '../errors.js'
+import type { Granularity, PersistCounters, PersistentMemory, Persistence } from '../pmem/persistent-memory.js'
+import { OP_SYNC_ALL, PAGE_BYTES } from '../pmem/program.js'
+import { Allocator } from '../pool/allocator.js'
+import type { Anchor } from '../pool/anchor.js'
+import {
+  HEADER_OFFSET_TYPE,
+  MAX_PAGES,
+  PAGE_ROOT,
+  PAGE_TYPE_ROOT,
+  ROOT_OFFSET_CAPACITY_PAGES,
+  ROOT_OFFSET_CATALOG_PAGE,
+  ROOT_OFFSET_NEXT_KEYSPACE_ID,
+} from '../pool/format.js'
+import { Geometry } from '../pool/geometry.js'
+import { openPoolFile } from '../pool/pool-file.js'
+import { readUnsafeShutdowns } from '../pool/platform.js'
+import { Committer } from './commit.js'
+import { Growth } from './growth.js'
+import { pageBytes } from './log-record.js'
+import { PageSpace } from './page-space.js'
+import { newestAnchor, readAnchors, recover, type Recovery, writeNextAnchor } from './recovery.js'
+
+const MIB = 1024 * 1024
+
+/** Sizes and demands of an open; every default is documented at the public options. */
+export interface EngineOptions {
+  readonly readOnly?: boolean
+  /** Create the pool when the file does not exist; default true. */
+  readonly create?: boolean
+  readonly initialSizeBytes?: number
+  readonly growthStepBytes?: number
+  readonly maxSizeBytes?: number
+  readonly logSizeBytes?: number
+  readonly stagingLimitBytes?: number
+  readonly segmentBytes?: number
+  readonly requireGranularity?: Granularity
+  readonly forceGranularity?: Granularity
+  readonly executor?: 'native' | 'simulated'
+  /** Tests: run on this memory (a recorded simulation, a crash image) instead of opening a file. */
+  readonly memory?: PersistentMemory
+  /** Tests: source of salts, so that a run can be repeated. */
+  readonly random?: (words: Uint32Array) => void
+}
+
+export const DEFAULT_GROWTH_STEP_BYTES = 16 * MIB
+export const DEFAULT_STAGING_LIMIT_BYTES = 512 * MIB
+
+export interface EngineStats {
+  readonly capacityPages: number
+  readonly allocatedPages: number
+  readonly logPages: number
+  /** Id of the last transaction; counts all transactions the pool ever committed, rolled-back ones included. */
+  readonly txid: number
+  /** Commits by this process. */
+  readonly commits: number
+  readonly growths: number
+  readonly counters: Readonly<PersistCounters>
+  readonly unsafeShutdowns: number
+  readonly recovery: Recovery
+}
+
+export class Engine {
+  readonly path: string
+  readonly readOnly: boolean
+  readonly memory: PersistentMemory
+  readonly geometry: Geometry
+  readonly space: PageSpace
+  readonly allocator: Allocator
+  readonly uuid: string
+  readonly recovery: Recovery
+  /** Commits so far that stored something; iterators compare it to know whether to seek again. */
+  sequence = 0
+
+  private readonly committer: Committer
+  private readonly growth: Growth
+  private anchor: Anchor
+  private readonly random: (words: Uint32Array) => void
+  private readonly faultWords: Uint32Array
+  private depthNow = 0
+  private closed = false
+  private poison: DaxkvError | undefined
+
+  /**
+   * Creates, recovers or explains why it cannot. `:memory:` opens a pool that lives in this process only.
+   */
+  static open(path: string, options: EngineOptions = {}): Engine {
+    return new Engine(path, options)
+  }
+
+  private constructor(path: string, options: EngineOptions) {
+    this.path = path
+    this.readOnly = options.readOnly === true
+    this.random = options.random ?? randomFillSync
+    const file = openPoolFile(path, {
+      readOnly: this.readOnly,
+      create: options.create !== false,
+      initialSizeBytes: options.initialSizeBytes,
+      logSizeBytes: options.logSizeBytes,
+      segmentBytes: options.segmentBytes,
+      maxSizeBytes: options.maxSizeBytes,
+      requireGranularity: options.requireGranularity,
+      forceGranularity: options.forceGranularity,
+      executor: options.executor,
+      memory: options.memory,
+      random: this.random,
+    })
+    this.memory = file.memory
+    this.faultWords = this.memory.faultWords
+    this.uuid = file.identity.uuid
+    this.geometry = new Geometry(file.identity.segmentShift, file.identity.logPages)
+    this.space = new PageSpace(this.memory, options.stagingLimitBytes ?? DEFAULT_STAGING_LIMIT_BYTES)
+    this.allocator = new Allocator(this.space, this.geometry, (pages) => {
+      this.grow(pages)
+    })
+    this.growth = new Growth(
+      this.memory,
+      this.space,
+      this.geometry,
+      path,
+      Math.ceil((options.growthStepBytes ?? DEFAULT_GROWTH_STEP_BYTES) / PAGE_BYTES),
+      Math.floor((options.maxSizeBytes ?? MAX_PAGES * PAGE_BYTES) / PAGE_BYTES),
+    )
+    this.committer = new Committer(this.memory, this.space, this.allocator, file.identity.logPages, (pages) => {
+      this.grow(pages)
+    })
+    try {
+      const opened = this.readOnly ? this.openReadOnly() : this.openForWriting()
+      this.anchor = opened.anchor
+      this.recovery = opened.recovery
+    } catch (error) {
+      this.memory.close()
+      throw error
+    }
+  }
+
+  get persistence(): Persistence {
+    return this.memory.persistence
+  }
+
+  /** 0 outside transactions, 1 in one, more inside savepoints. */
+  get depth(): number {
+    return this.depthNow
+  }
+
+  /** Throws unless the store is open and no persist has failed. */
+  usable(): void {
+    if (this.closed) throw new DaxkvError('CLOSED', `${this.path} is closed`, { path: this.path })
+    if (this.poison !== undefined) {
+      throw new DaxkvError(
+        'POISONED',
+        `${this.path}: an earlier persist failed (${this.poison.message}); close and reopen the store to recover`,
+        { path: this.path, cause: this.poison },
+      )
+    }
+  }
+
+  /** Starts a transaction, or sets a savepoint inside one. */
+  begin(): void {
+    this.usable()
+    if (this.readOnly) {
+      throw new DaxkvError('READ_ONLY', `${this.path} was opened read-only`, { path: this.path })
+    }
+    if (this.depthNow !== 0) this.space.setSavepoint()
+    this.depthNow++
+  }
+
+  /** Ends the innermost transaction; the outermost one is durable when this returns. */
+  commit(): void {
+    if (this.depthNow > 1) {
+      this.space.release()
+      this.depthNow--
+      return
+    }
+    // A fault while the transaction read pages may have put made-up zeros into what is staged.
+    if (this.faultWords[0] !== 0) {
+      const fault = this.faultError()
+      this.abort()
+      throw fault
+    }
+    let stored: boolean
+    try {
+      stored = this.committer.commit()
+    } catch (error) {
+      this.failCommit(error)
+    }
+    this.space.clear()
+    this.allocator.committed()
+    this.depthNow = 0
+    if (stored) this.sequence++
+  }
+
+  /** Forgets the innermost transaction's edits. */
+  abort(): void {
+    if (this.depthNow > 1) {
+      this.space.rollback()
+      this.allocator.aborted()
+    } else {
+      this.space.clear()
+      this.allocator.reset()
+    }
+    this.depthNow--
+  }
+
+  /** One load; throws when the mapping faulted since the last call, so that made-up bytes are never taken for data. */
+  checkFault(): void {
+    if (this.faultWords[0] !== 0) throw this.faultError()
+  }
+
+  /** Root page of the catalog tree. */
+  catalogPage(): number {
+    this.space.locate(PAGE_ROOT)
+    return this.space.view.u32[(this.space.base + ROOT_OFFSET_CATALOG_PAGE) >>> 2]
+  }
+
+  /** Takes the next keyspace id; inside a transaction. */
+  nextKeyspaceId(): number {
+    this.space.stage(PAGE_ROOT)
+    const word = (this.space.base + ROOT_OFFSET_NEXT_KEYSPACE_ID) >>> 2
+    const id = this.space.view.u32[word]
+    this.space.view.u32[word] = id + 1
+    this.space.markDirty(this.space.frame, ROOT_OFFSET_NEXT_KEYSPACE_ID, ROOT_OFFSET_NEXT_KEYSPACE_ID + 4)
+    return id
+  }
+
+  stats(): EngineStats {
+    this.usable()
+    return {
+      capacityPages: this.space.capacityPages,
+      allocatedPages: this.allocator.countAllocated(),
+      logPages: this.geometry.logPages,
+      txid: this.committer.txid,
+      commits: this.sequence,
+      growths: this.growth.count,
+      counters: { ...this.memory.counters },
+      unsafeShutdowns: this.anchor.unsafeShutdowns,
+      recovery: this.recovery,
+    }
+  }
+
+  /** Aborts an open transaction, marks the pool clean and releases everything. Safe to call twice. */
+  close(): void {
+    if (this.closed) return
+    while (this.depthNow > 0) this.abort()
+    this.closed = true
+    try {
+      // A poisoned pool is left as it is: only recovery may judge it.
+      if (!this.readOnly && this.poison === undefined) this.writeAnchor(this.anchor, true)
+    } finally {
+      this.memory.close()
+    }
+  }
+
+  private openForWriting(): { anchor: Anchor; recovery: Recovery } {
+    const { anchor, recovery } = recover(this.memory, this.geometry, this.path)
+    this.loadCapacity()
+    const next = this.writeAnchor({ ...anchor, txid: Math.max(anchor.txid, recovery.txid) }, false)
+    this.committer.startEpoch(next)
+    return { anchor: next, recovery }
+  }
+
+  private openReadOnly(): { anchor: Anchor; recovery: Recovery } {
+    const anchor = newestAnchor(readAnchors(this.memory))
+    if (anchor?.clean !== true) {
+      throw new DaxkvError(
+        'NEEDS_RECOVERY',
+        `${this.path} was not closed cleanly; open it for writing once so that it can be recovered`,
+        { path: this.path },
+      )
+    }
+    this.loadCapacity()
+    return { anchor, recovery: { outcome: 'clean', txid: anchor.txid, lines: 0 } }
+  }
+
+  /** Takes the capacity from the root page, which recovery has made whole. */
+  private loadCapacity(): void {
+    const filePages = this.memory.sizeBytes / PAGE_BYTES
+    const { view, base } = pageBytes(this.memory, PAGE_ROOT)
+    const typeOk = view.u8[base + HEADER_OFFSET_TYPE] === PAGE_TYPE_ROOT
+    if (!typeOk || !this.memory.verifyPage(PAGE_ROOT)) {
+      throw new DaxkvError('CORRUPT', `${this.path}: the root page fails its checksum`, {
+        path: this.path,
+        offset: PAGE_ROOT * PAGE_BYTES,
+        length: PAGE_BYTES,
+      })
+    }
+    const capacity = view.u32[(base + ROOT_OFFSET_CAPACITY_PAGES) >>> 2]
+    if (capacity > filePages) {
+      throw new DaxkvError(
+        'TRUNCATED',
+        `${this.path} has ${filePages * PAGE_BYTES} bytes, its capacity is ${capacity * PAGE_BYTES}: ` +
+          'the file was truncated; restore it from a backup',
+        { path: this.path, limit: capacity * PAGE_BYTES, actual: filePages * PAGE_BYTES },
+      )
+    }
+    if (!this.readOnly) this.memory.limitTo(capacity * PAGE_BYTES)
+    this.space.capacityPages = capacity
+  }
+
+  private writeAnchor(current: Anchor, clean: boolean): Anchor {
+    if (clean) {
+      // Step 5 again: all data durable before the anchor says so, and the record must not undo it later.
+      this.memory.reserveProgram(1)
+      this.memory.program[0] = OP_SYNC_ALL
+      this.memory.run(1)
+    }
+    return writeNextAnchor(
+      this.memory,
+      current,
+      {
+        txid: clean ? this.committer.txid : current.txid,
+        clean,
+        unsafeShutdowns: this.persistence.executor === 'native' ? readUnsafeShutdowns() : 0,
+        bootId: bootId(),
+        ringLine: 0,
+      },
+      this.random,
+    )
+  }
+
+  private grow(pages: number): void {
+    try {
+      this.growth.grow(pages, this.committer)
+    } catch (error) {
+      if (poisons(error)) this.poison = error
+      throw error
+    }
+  }
+
+  private failCommit(error: unknown): never {
+    if (poisons(error)) this.poison = error
+    this.abort()
+    throw error
+  }
+
+  private faultError(): DaxkvError {
+    const fault = this.memory.takeFault()
+    if (fault === undefined) return new DaxkvError('MEDIA_ERROR', `${this.path}: the mapping faulted`, { path: this.path })
+    const message =
+      fault.kind === 'write'
+        ? `${this.path}: a view of the pool was written to; the write was discarded`
+        : `${this.path}: the mapping faulted at offset ${fault.offset} (${fault.length} bytes): ` +
+          'the file was truncated by somebody else or its memory is damaged; run check()'
+    return new DaxkvError('MEDIA_ERROR', message, { path: this.path, offset: fault.offset, length: fault.length })
+  }
+}
+
+/** Only failures of the executor poison: what was refused before the first store changed nothing. */
+function poisons(error: unknown): error is DaxkvError {
+  return error instanceof DaxkvError && (error.code === 'PERSIST_FAILED' || error.code === 'MEDIA_ERROR')
+}
+
+let cachedBootId: string | undefined
+function bootId(): string {
+  if (cachedBootId === undefined) {
+    try {
+      cachedBootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '')
+    } catch {
+      cachedBootId = '' // not Linux, or /proc is not mounted: the field stays zero
+    }
+  }
+  return cachedBootId
+}

@@ -1,0 +1,186 @@
+/**
+ * Reading log records. Nothing a record says is believed before its whole hash, seeded with the epoch's salt, has
+ * matched; until then every number in it is only checked against bounds (protocol "Common to all").
+ */
+import type { MemoryView } from '../pmem/memory-view.js'
+import type { PersistentMemory } from '../pmem/persistent-memory.js'
+import {
+  LINE_BYTES,
+  LINES_PER_PAGE,
+  PAGE_BYTES,
+  RECORD_HEADER_BYTES,
+  RECORD_MAGIC,
+  RECORD_OFFSET_EPOCH,
+  RECORD_OFFSET_EXTENT_COUNT,
+  RECORD_OFFSET_HASH,
+  RECORD_OFFSET_KIND,
+  RECORD_OFFSET_LINE_COUNT,
+  RECORD_OFFSET_MAGIC,
+  RECORD_OFFSET_PAGE_COUNT,
+  RECORD_OFFSET_POST_HASH,
+  RECORD_OFFSET_TOTAL_LINES,
+  RECORD_OFFSET_TXID,
+  recordLines,
+} from '../pmem/program.js'
+import { xxh64 } from '../pmem/xxh64.js'
+import { popcount } from '../pool/allocator.js'
+import type { Anchor } from '../pool/anchor.js'
+import { PAGE_LOG_START, PAGE_ROOT, PAGE_VOLATILE } from '../pool/format.js'
+import type { Geometry } from '../pool/geometry.js'
+
+/** Most extents a record may continue in: header and extent table lie in the first page of the slot. */
+export const MAX_RECORD_EXTENTS = 256
+
+/** A complete record: its hash has matched. */
+export interface LogRecord {
+  readonly kind: number
+  readonly txid: number
+  readonly pageCount: number
+  readonly lineCount: number
+  readonly postHashLo: number
+  readonly postHashHi: number
+  /** Directory, four words an entry: page id, maskLo, maskHi, 0. */
+  readonly directory: Uint32Array
+  /** Line bodies in directory order. */
+  readonly bodies: Buffer
+}
+
+/** Copies bytes of the pool, from the start of a page on, across as many mapped segments as they lie in. */
+export function copyPages(memory: PersistentMemory, pageId: number, target: Buffer, start: number, end: number): void {
+  let page = pageId
+  for (let at = start; at < end; ) {
+    const { view, base } = pageBytes(memory, page)
+    const length = Math.min(end - at, view.byteLength - base)
+    view.u8.copy(target, at, base, base + length)
+    at += length
+    page += length / PAGE_BYTES
+  }
+}
+
+/** Byte offset of a pool page in its segment view. */
+export function pageBytes(memory: PersistentMemory, pageId: number): { view: MemoryView; base: number } {
+  const view = memory.segments[Math.floor(pageId / 2 ** memory.segmentShift)]
+  return { view, base: (pageId % 2 ** memory.segmentShift) * PAGE_BYTES }
+}
+
+/**
+ * Reads the record at the start of the log slot if it is a complete one of the anchor's epoch.
+ * Bounded by the file: at most the bytes of the slot and of extents that exist are read, each once.
+ */
+export function readRecord(memory: PersistentMemory, geometry: Geometry, anchor: Anchor): LogRecord | undefined {
+  const slot = pageBytes(memory, PAGE_LOG_START)
+  // The header and the extent table lie in the first page.
+  const head = slot.view.u8.subarray(slot.base, slot.base + PAGE_BYTES)
+  if (head.readUInt32LE(RECORD_OFFSET_MAGIC) !== RECORD_MAGIC) return undefined
+  if (readU64(head, RECORD_OFFSET_EPOCH) !== anchor.epoch) return undefined
+  const txid = readU64(head, RECORD_OFFSET_TXID)
+  if (txid <= anchor.txid) return undefined
+  const pageCount = head.readUInt32LE(RECORD_OFFSET_PAGE_COUNT)
+  const lineCount = head.readUInt32LE(RECORD_OFFSET_LINE_COUNT)
+  const extentCount = head.readUInt32LE(RECORD_OFFSET_EXTENT_COUNT)
+  const totalLines = head.readUInt32LE(RECORD_OFFSET_TOTAL_LINES)
+  if (extentCount > MAX_RECORD_EXTENTS || pageCount === 0 || lineCount < pageCount) return undefined
+  if (lineCount > pageCount * LINES_PER_PAGE) return undefined
+  if (totalLines !== recordLines(extentCount, pageCount, lineCount)) return undefined
+  const stream = gather(memory, geometry, head, extentCount, totalLines * LINE_BYTES)
+  if (stream === undefined) return undefined
+
+  const hashLo = stream.readUInt32LE(RECORD_OFFSET_HASH)
+  const hashHi = stream.readUInt32LE(RECORD_OFFSET_HASH + 4)
+  stream.fill(0, RECORD_OFFSET_HASH, RECORD_OFFSET_HASH + 8)
+  const hash = new Uint32Array(2)
+  xxh64(stream, anchor.saltLo, anchor.saltHi, hash)
+  if (hash[0] !== hashLo || hash[1] !== hashHi) return undefined
+
+  const directoryOffset = RECORD_HEADER_BYTES + Math.ceil((extentCount * 8) / LINE_BYTES) * LINE_BYTES
+  const directory = new Uint32Array(pageCount * 4)
+  let lines = 0
+  for (let i = 0; i < pageCount * 4; i++) directory[i] = stream.readUInt32LE(directoryOffset + i * 4)
+  const seen = new Set<number>()
+  const filePages = memory.sizeBytes / PAGE_BYTES
+  for (let i = 0; i < pageCount; i++) {
+    const pageId = directory[i * 4]
+    lines += popcount(directory[i * 4 + 1]) + popcount(directory[i * 4 + 2])
+    // Volatile words, identity, anchors and the log itself are never covered by a record.
+    if (pageId < PAGE_ROOT || pageId === PAGE_VOLATILE || pageId >= filePages || seen.has(pageId)) return undefined
+    if (pageId >= PAGE_LOG_START && pageId < geometry.firstBitmapPage) return undefined
+    seen.add(pageId)
+  }
+  if (lines !== lineCount) return undefined
+  return {
+    kind: stream.readUInt32LE(RECORD_OFFSET_KIND),
+    txid,
+    pageCount,
+    lineCount,
+    postHashLo: stream.readUInt32LE(RECORD_OFFSET_POST_HASH),
+    postHashHi: stream.readUInt32LE(RECORD_OFFSET_POST_HASH + 4),
+    directory,
+    bodies: stream.subarray((totalLines - lineCount) * LINE_BYTES),
+  }
+}
+
+/** Copies the record's bytes from the slot and its extents into one buffer; undefined when they cannot be a record. */
+function gather(
+  memory: PersistentMemory,
+  geometry: Geometry,
+  slot: Buffer,
+  extentCount: number,
+  totalBytes: number,
+): Buffer | undefined {
+  const filePages = memory.sizeBytes / PAGE_BYTES
+  const extents: { page: number; pages: number }[] = []
+  const slotBytes = geometry.logPages * PAGE_BYTES
+  let room = slotBytes
+  for (let i = 0; i < extentCount; i++) {
+    const page = slot.readUInt32LE(RECORD_HEADER_BYTES + i * 8)
+    const pages = slot.readUInt32LE(RECORD_HEADER_BYTES + i * 8 + 4)
+    const within = page % geometry.segmentPages
+    const outside =
+      pages === 0 ||
+      page + pages > filePages ||
+      within < geometry.reservedPages(Math.floor(page / geometry.segmentPages)) ||
+      within + pages > geometry.segmentPages
+    if (outside) return undefined
+    if (extents.some((other) => page < other.page + other.pages && other.page < page + pages)) return undefined
+    extents.push({ page, pages })
+    room += pages * PAGE_BYTES
+  }
+  if (totalBytes > room) return undefined
+  const stream = Buffer.allocUnsafe(totalBytes)
+  let filled = Math.min(slotBytes, totalBytes)
+  copyPages(memory, PAGE_LOG_START, stream, 0, filled)
+  for (const extent of extents) {
+    const end = Math.min(totalBytes, filled + extent.pages * PAGE_BYTES)
+    copyPages(memory, extent.page, stream, filled, end)
+    filled = end
+  }
+  return stream
+}
+
+/** Calls `visit` for each line a record covers, in the order of its bodies. */
+export function eachLine(record: LogRecord, visit: (pageId: number, line: number, index: number) => void): void {
+  let index = 0
+  for (let i = 0; i < record.pageCount; i++) {
+    const pageId = record.directory[i * 4]
+    for (let line = 0; line < LINES_PER_PAGE; line++) {
+      const word = record.directory[i * 4 + (line < 32 ? 1 : 2)]
+      if (((word >>> (line & 31)) & 1) === 1) visit(pageId, line, index++)
+    }
+  }
+}
+
+/** Whether the pool's lines hold the record's post-images: then the transaction had been applied completely. */
+export function postImageMatches(memory: PersistentMemory, record: LogRecord, anchor: Anchor): boolean {
+  const post = Buffer.allocUnsafe(record.lineCount * LINE_BYTES)
+  eachLine(record, (pageId, line, index) => {
+    const { view, base } = pageBytes(memory, pageId)
+    view.u8.copy(post, index * LINE_BYTES, base + line * LINE_BYTES, base + (line + 1) * LINE_BYTES)
+  })
+  const hash = new Uint32Array(2)
+  xxh64(post, anchor.saltLo, anchor.saltHi, hash)
+  return hash[0] === record.postHashLo && hash[1] === record.postHashHi
+}
+
+function readU64(bytes: Buffer, offset: number): number {
+  return bytes.readUInt32LE(offset) + bytes.readUInt32LE(offset + 4) * 2 ** 32
+}

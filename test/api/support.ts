@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { storeOn } from '../../src/api/open.js'
+import { DaxkvError, open, type DaxkvErrorCode, type Store, type StoreOptions } from '../../src/index.js'
+import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
+import { Engine, type EngineOptions } from '../../src/tx/engine.js'
+
+/** A store in memory, closed when the test ends. */
+export function memoryStore(t: TestContext): Store
+export function memoryStore<K extends string, V>(t: TestContext, options: StoreOptions): Store<K, V>
+export function memoryStore(t: TestContext, options: StoreOptions = {}): unknown {
+  const store = open(':memory:', options)
+  t.after(() => {
+    store.close()
+  })
+  return store
+}
+
+/** A path for a pool file, in memory where the machine has such a file system; removed when the test ends. */
+export function poolPath(t: TestContext): string {
+  const directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'daxkv-api-'))
+  t.after(() => {
+    rmSync(directory, { recursive: true, force: true })
+  })
+  return join(directory, 'test.pool')
+}
+
+/** Simulated memory that can still be read when it has been closed. */
+export class KeptMemory extends SimulatedMemory {
+  private kept: Buffer | undefined
+
+  override close(): void {
+    this.kept ??= super.image()
+    super.close()
+  }
+
+  override image(): Buffer {
+    return this.kept ?? super.image()
+  }
+}
+
+/** Simulated memory of a pool, small enough to be copied often. */
+export function simulatedMemory(image?: Uint8Array, sizeBytes = 512 * 1024): KeptMemory {
+  return new KeptMemory({
+    sizeBytes: image?.length ?? sizeBytes,
+    segmentShift: 12,
+    ...(image === undefined ? {} : { image }),
+  })
+}
+
+/** A store on memory of the test's own, so that its image can be opened again. */
+export function storeOnMemory(memory: SimulatedMemory, options: EngineOptions = {}): Store {
+  return storeOn(Engine.open('test.pool', { logSizeBytes: 64 * 1024, ...options, memory })) as Store
+}
+
+/** Asserts that a call throws a DaxkvError of this code, whose message matches. */
+export function throwsCode(action: () => unknown, code: DaxkvErrorCode, message: RegExp = /./): DaxkvError {
+  let thrown: unknown
+  try {
+    action()
+  } catch (error) {
+    thrown = error
+  }
+  assert.ok(
+    thrown instanceof DaxkvError,
+    `expected ${code}, got ${thrown instanceof Error ? thrown.stack : String(thrown)}`,
+  )
+  assert.equal(thrown.code, code, thrown.stack)
+  assert.match(thrown.message, message)
+  return thrown
+}

@@ -1,0 +1,48 @@
+/**
+ * Random operations on a store and on an ordered map must answer the same: all calls, nested transactions with aborts,
+ * all encodings, reopening in between (cleanly, and as after a kill), deep trees of long keys.
+ *
+ * A failure prints seed and path. To run it again:
+ *     DAXKV_MODEL_SEED=<seed> DAXKV_MODEL_PATH=<path> node --import tsx --test test/model/store.test.ts
+ * For a longer run: DAXKV_MODEL_RUNS=<cases for each pair of encodings>.
+ */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import fc from 'fast-check'
+import type { KeyEncoding, ValueEncoding } from '../../src/index.js'
+import { operations } from './operations.js'
+import { Runner } from './runner.js'
+
+const seed = Number(process.env['DAXKV_MODEL_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const path = process.env['DAXKV_MODEL_PATH']
+const numRuns = Number(process.env['DAXKV_MODEL_RUNS'] ?? 60)
+
+const PAIRS: readonly (readonly [KeyEncoding, ValueEncoding])[] = [
+  ['ordered', 'msgpack'],
+  ['utf8', 'json'],
+  ['binary', 'binary'],
+  ['uint32', 'string'],
+  ['utf8', 'msgpack'],
+]
+
+let total = 0
+
+for (const [keyEncoding, valueEncoding] of PAIRS) {
+  test(`a store of ${keyEncoding} keys and ${valueEncoding} values behaves like an ordered map`, (t) => {
+    t.diagnostic(`seed ${seed}`)
+    let count = 0
+    const property = fc.property(operations, (list) => {
+      const runner = new Runner(keyEncoding, valueEncoding)
+      runner.run(list)
+      runner.finish()
+      count += runner.count
+    })
+    fc.assert(property, { seed, numRuns, ...(path === undefined ? {} : { path, endOnFailure: true }) })
+    t.diagnostic(`${count} operations`)
+    total += count
+  })
+}
+
+test('the default run is long enough', { skip: path !== undefined && 'one case is run again' }, () => {
+  assert.ok(total >= (100_000 * numRuns) / 60, `${total} operations`)
+})

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { PAGE_BYTES } from '../../src/pmem/program.js'
+import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
+import { FRAME_BACKUP, FRAME_FREED, PageSpace } from '../../src/tx/page-space.js'
+
+const PAGES = 64
+
+function makeSpace(): PageSpace {
+  const memory = new SimulatedMemory({ sizeBytes: PAGES * PAGE_BYTES, segmentShift: 8 })
+  const space = new PageSpace(memory, 512 * 1024 * 1024)
+  space.capacityPages = PAGES
+  return space
+}
+
+/** What each page holds at one byte, and which lines are dirty, in a plain model with a stack of copies. */
+interface ModelPage {
+  bytes: number[]
+  dirty: Set<number>
+}
+type Model = Map<number, ModelPage>
+const copyModel = (model: Model): Model =>
+  new Map([...model].map(([id, page]) => [id, { bytes: [...page.bytes], dirty: new Set(page.dirty) }]))
+
+function dirtyLines(space: PageSpace, frame: number): Set<number> {
+  const lines = new Set<number>()
+  for (let line = 0; line < 64; line++) {
+    const word = line < 32 ? space.dirtyLo[frame] : space.dirtyHi[frame]
+    if (((word >>> (line & 31)) & 1) === 1) lines.add(line)
+  }
+  return lines
+}
+
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('edit' as const), page: fc.nat(PAGES - 1), at: fc.nat(4095), length: fc.nat(300) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('savepoint' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('release' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('rollback' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('clear' as const) }) },
+)
+
+test('staging with nested savepoints holds exactly what a model of copies holds', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const space = makeSpace()
+      let model: Model = new Map()
+      const stack: Model[] = []
+      let value = 1
+      for (const s of steps) {
+        if (s.kind === 'edit') {
+          space.stage(s.page)
+          const to = Math.min(4096, s.at + s.length + 1)
+          const page = model.get(s.page) ?? { bytes: new Array<number>(4096).fill(0), dirty: new Set<number>() }
+          value = (value % 255) + 1
+          space.view.u8.fill(value, space.base + s.at, space.base + to)
+          space.markDirty(space.frame, s.at, to)
+          page.bytes.fill(value, s.at, to)
+          for (let line = s.at >>> 6; line <= (to - 1) >>> 6; line++) page.dirty.add(line)
+          model.set(s.page, page)
+        } else if (s.kind === 'savepoint') {
+          space.setSavepoint()
+          stack.push(copyModel(model))
+        } else if (s.kind === 'clear') {
+          space.clear()
+          model = new Map()
+          stack.length = 0
+        } else if (stack.length > 0) {
+          const outer = stack.pop() as Model
+          if (s.kind === 'rollback') {
+            space.rollback()
+            model = outer
+          } else {
+            space.release()
+          }
+        }
+      }
+      for (let id = 0; id < PAGES; id++) {
+        const expected = model.get(id)
+        const frame = space.frameOf(id)
+        assert.equal(frame >= 0, expected !== undefined, `page ${id} staged`)
+        space.locate(id)
+        const got = [...space.view.u8.subarray(space.base, space.base + PAGE_BYTES)]
+        assert.deepEqual(got, expected?.bytes ?? new Array<number>(4096).fill(0), `bytes of page ${id}`)
+        if (expected !== undefined) assert.deepEqual(dirtyLines(space, frame), expected.dirty, `dirty lines of page ${id}`)
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('a large transaction grows frame table and chunks, and all pages are found and forgotten again', () => {
+  const memory = new SimulatedMemory({ sizeBytes: 4096 * PAGE_BYTES, segmentShift: 12 })
+  const space = new PageSpace(memory, 512 * 1024 * 1024)
+  space.capacityPages = 4096
+  for (let round = 0; round < 2; round++) {
+    for (let id = 0; id < 4096; id++) {
+      space.stage(id)
+      space.view.u32[(space.base >>> 2) + 5] = id + round
+    }
+    for (let id = 4095; id >= 0; id--) {
+      space.locate(id)
+      assert.equal(space.view.u32[(space.base >>> 2) + 5], id + round)
+    }
+    space.clear()
+    assert.equal(space.frameCount, 0)
+    for (let id = 0; id < 4096; id++) assert.equal(space.frameOf(id), -1)
+  }
+})
+
+test('the staging limit aborts with limit and actual named', () => {
+  const memory = new SimulatedMemory({ sizeBytes: 4096 * PAGE_BYTES, segmentShift: 12 })
+  const space = new PageSpace(memory, 1024 * 1024)
+  space.capacityPages = 4096
+  assert.throws(
+    () => {
+      for (let id = 0; id < 4096; id++) space.stage(id)
+    },
+    { code: 'TX_TOO_LARGE', limit: 1024 * 1024 },
+  )
+})
+
+test('freed pages are flagged, backups are never taken for pages', () => {
+  const space = makeSpace()
+  space.stage(7)
+  space.setSavepoint()
+  space.dropFreed(7)
+  assert.equal(space.flags[space.frameOf(7)] & FRAME_FREED, FRAME_FREED)
+  let backups = 0
+  for (let frame = 0; frame < space.frameCount; frame++) if ((space.flags[frame] & FRAME_BACKUP) !== 0) backups++
+  assert.equal(backups, 1)
+  space.rollback()
+  assert.equal(space.flags[space.frameOf(7)] & FRAME_FREED, 0)
+})
+
+test('a page id outside the pool is damage, not an undefined read', () => {
+  const space = makeSpace()
+  assert.throws(() => { space.locate(PAGES) }, { code: 'CORRUPT', actual: PAGES })
+  assert.throws(() => { space.stage(0xffff_ffff) }, { code: 'CORRUPT' })
+})
