@@ -49,11 +49,11 @@ export function* allCombinations(slots: readonly Slot[]): Generator<Combination>
  */
 export function* sampledCombinations(slots: readonly Slot[], limit: number, random: Random): Generator<Combination> {
   if (slots.some((slot) => slot.choices.length === 0)) return
-  const seen = new Set<string>()
+  const seen = new Set<number>()
   const combination: Combination = { kind: 'all old', chosen: slots.map(() => 0) }
   const fresh = (kind: CombinationKind): boolean => {
     combination.kind = kind
-    const key = combination.chosen.join()
+    const key = keyOf(combination.chosen)
     if (seen.has(key) || seen.size >= limit) return false
     seen.add(key)
     return true
@@ -102,6 +102,19 @@ export function* sampledCombinations(slots: readonly Slot[], limit: number, rand
     fill((slot) => (whole ? (random.below(8) < weight ? slot.newest : slot.choices[0]) : any(slot)))
     if (fresh('random')) yield combination
   }
+}
+
+/** A hash of the choices; joining them to a string takes longer than recovering the image. */
+function keyOf(chosen: readonly number[]): number {
+  let a = 1
+  let b = 2
+  for (let index = 0; index < chosen.length; index++) {
+    a = Math.imul(a ^ chosen[index], 0x9e3779b1)
+    a ^= a >>> 15
+    b = Math.imul((b + chosen[index]) | 0, 0x85ebca77)
+    b ^= b >>> 13
+  }
+  return (a >>> 0) * 2 ** 21 + (b >>> 11)
 }
 
 function shuffledIndexes(length: number, random: Random): number[] {

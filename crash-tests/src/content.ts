@@ -119,19 +119,25 @@ class Reader {
     for (let index = 0; index < geometry.bitmapCount(this.#capacity); index++) {
       const { bytes } = this.#checked(geometry.bitmapPage(index), PAGE_TYPE_BITMAP)
       const first = geometry.bitmapFirstPage(index)
-      for (let bit = 0; bit < (PAGE_BYTES - BITMAP_OFFSET_BITS) * 8; bit++) {
-        const set = ((bytes[BITMAP_OFFSET_BITS + (bit >>> 3)] >>> (bit & 7)) & 1) === 1
-        const page = first + bit
-        const described = bit < geometry.bitmapPageCount(index) && page < this.#capacity
-        check(!set || described, `bitmap ${index} marks page ${page}, which does not exist`)
-        if (!described) continue
-        const segment = Math.floor(page / geometry.segmentPages)
-        const reserved = page % geometry.segmentPages < geometry.reservedPages(segment)
-        check(set || !reserved, `reserved page ${page} is marked free`)
-        if (set && !reserved) allocated.add(page)
+      for (let byte = 0; byte < PAGE_BYTES - BITMAP_OFFSET_BITS; byte++) {
+        const bits = bytes[BITMAP_OFFSET_BITS + byte]
+        if (bits === 0 && first + byte * 8 >= this.#capacity) continue
+        for (let bit = 0; bit < 8; bit++) this.#readBit(index, byte * 8 + bit, ((bits >>> bit) & 1) === 1, allocated)
       }
     }
     return allocated
+  }
+
+  #readBit(bitmap: number, bit: number, set: boolean, allocated: Set<number>): void {
+    const geometry = this.#geometry
+    const page = geometry.bitmapFirstPage(bitmap) + bit
+    const described = bit < geometry.bitmapPageCount(bitmap) && page < this.#capacity
+    check(!set || described, `bitmap ${bitmap} marks page ${page}, which does not exist`)
+    if (!described) return
+    const segment = Math.floor(page / geometry.segmentPages)
+    const reserved = page % geometry.segmentPages < geometry.reservedPages(segment)
+    check(set || !reserved, `reserved page ${page} is marked free`)
+    if (set && !reserved) allocated.add(page)
   }
 
   #readTree(rootPage: number, treeId: number, visit: (key: Buffer, value: Buffer) => void): void {

@@ -88,7 +88,12 @@ export class CrashUnit {
   #add(bytes: Uint8Array, version: number, torn: boolean): void {
     const fingerprint = Fingerprint.of(this.offset, bytes)
     const key = fingerprint.key(0)
-    if (this.#places.has(key)) return
+    const place = this.#places.get(key)
+    if (place !== undefined) {
+      // Seen as a mixture before, now known to be a version of its own.
+      if (!torn) this.#candidates[place] = { ...this.#candidates[place], torn }
+      return
+    }
     this.#places.set(key, this.#candidates.length)
     this.#candidates.push({ bytes, version, torn, fingerprint })
   }

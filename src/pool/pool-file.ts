@@ -31,6 +31,7 @@ const MIN_LOG_BYTES = 16 * 1024
  * open. Beyond 256 GiB windows are whole segments, to stay below the kernel's limit of mappings (vm.max_map_count).
  */
 const WINDOW_SHIFT = 13
+export const WINDOW_BYTES = PAGE_BYTES * 2 ** WINDOW_SHIFT
 const MANY_WINDOWS_BYTES = 256 * 1024 * MIB
 /** Path that opens a pool living in this process only. */
 export const MEMORY_PATH = ':memory:'

@@ -48,7 +48,7 @@ import {
   MAX_KEY_BYTES,
   VALUE_IN_EXTENT,
 } from './node.js'
-import { commonLength, commonOfEntries, commonWithPrefix, copyBytes, copyNodeKey } from './search.js'
+import { commonLength, commonOfEntries, commonWithEntry, commonWithPrefix, copyBytes, copyNodeKey } from './search.js'
 import { insertSeparator, pushDown } from './split.js'
 import type { Tree } from './tree.js'
 
@@ -224,16 +224,17 @@ function splitLeaf(
   const rightFrame = space.frame
   initNode(right, rightBase, 0, tree.keyspaceId)
   if (side > 0) {
-    // Ascending keys: the left leaf stays full and untouched. Its prefix is the best guess for what follows.
-    setPrefixFromKey(right, rightBase, key, shared)
+    // Ascending keys: the left leaf stays full and untouched. What follows will share about what was shared so far.
+    setPrefixFromKey(right, rightBase, key, commonWithEntry(view, base, 0, 0, key, keyLength))
     placeLeafEntry(space, 0, key, keyLength, bytes, byteLength, field)
     setRun(right, rightBase, 0, run)
   } else if (side < 0) {
     // Descending keys, mirrored: the content moves right, the page starts again with the new entry.
+    const guess = commonWithEntry(view, base, 0, count - 1, key, keyLength)
     right.u8.set(view.u8.subarray(base + NODE_CONTENT_OFFSET, base + PAGE_BYTES), rightBase + NODE_CONTENT_OFFSET)
     space.point(frame)
     resetNode(view, base, 0)
-    setPrefixFromKey(view, base, key, shared)
+    setPrefixFromKey(view, base, key, guess)
     placeLeafEntry(space, 0, key, keyLength, bytes, byteLength, field)
     setRun(view, base, 0, run)
     space.markDirty(frame, nodeHeapStart(view, base), PAGE_BYTES)

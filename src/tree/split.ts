@@ -36,7 +36,7 @@ import {
   WORD_ENTRIES_LO,
   WORD_LEFTMOST,
 } from './node.js'
-import { commonOfEntries, commonWithPrefix, copyNodeKey } from './search.js'
+import { commonOfEntries, commonWithEntry, commonWithPrefix, copyNodeKey } from './search.js'
 import type { Tree } from './tree.js'
 
 /** Payloads of a branch start with the child. */
@@ -184,8 +184,8 @@ function splitBranch(
   right.u32[(rightBase >>> 2) + WORD_LEFTMOST] = leftmost
   const goesRight = middle < index
   if (from === count) {
-    // Only the new separator: no content to derive a prefix from.
-    if (goesRight) setPrefixFromKey(right, rightBase, key, shared)
+    // Only the new separator: those to come will share with it about what it shares with those before.
+    if (goesRight) setPrefixFromKey(right, rightBase, key, commonWithEntry(view, base, LEAD, 0, key, keyLength))
   } else {
     let prefix = prefixLength
     if (count - from + (goesRight ? 1 : 0) > 1) {

@@ -261,6 +261,34 @@ test('an iterator outlives the transaction it was made in, and its abort', (t) =
   assert.deepEqual(rows.next().value, ['bc', 6])
 })
 
+test('an iterator reads no page of a transaction that is over', (t) => {
+  const store = memoryStore<string, number>(t, {})
+  const other = store.keyspace<string, number>('other')
+  letters(store)
+  let rows = store.keys()
+  assert.throws(() =>
+    store.transaction(() => {
+      store.put('aa', 1)
+      store.put('ab', 2)
+      rows = store.keys()
+      assert.equal(rows.next().value, 'a')
+      throw new Error('abort')
+    }),
+  )
+  assert.equal(rows.next().value, 'b')
+  store.transaction(() => {
+    store.put('ba', 1)
+    rows = store.keys({ gt: 'a' })
+    assert.equal(rows.next().value, 'b')
+  })
+  // Takes the memory the pages above were staged in.
+  other.put('x', 1)
+  store.transaction(() => {
+    other.clear()
+    assert.equal(rows.next().value, 'ba')
+  })
+})
+
 test('reverse iteration under changes stays strictly descending', (t) => {
   const store = memoryStore<string, number>(t, {})
   letters(store)

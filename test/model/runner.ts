@@ -356,7 +356,7 @@ export class Runner {
   }
 
   /** Steps an iterator opened some operations ago, perhaps in a transaction that has ended since. */
-  private stepWalker(operation: Extract<Operation, { op: 'step' }>): void {
+  private stepWalker(operation: Omit<Extract<Operation, { op: 'step' }>, 'space'>): void {
     const walker = this.walkers[operation.which]
     if (walker === undefined) return
     // Its keyspace may have been dropped, or its creation aborted.
@@ -371,12 +371,16 @@ export class Runner {
       for (const inner of operation.operations) this.apply(inner)
       if (operation.abort) throw new Abort()
     }
-    if (!operation.abort) {
+    if (operation.abort) {
+      assert.throws(() => this.store.transaction(action), Abort)
+      this.contents = before
+    } else {
       this.store.transaction(action)
-      return
     }
-    assert.throws(() => this.store.transaction(action), Abort)
-    this.contents = before
+    // The pages iterators stand in have moved or are gone.
+    for (let which = this.walkers.length - 1; which >= 0; which--) {
+      this.stepWalker({ op: 'step', which, times: 1 })
+    }
   }
 
   private spanOptions(span: Span): RangeOptions<AnyKey> {

@@ -93,7 +93,7 @@ test('a failed open leaves descriptor and lock to the caller', async () => {
   })
 })
 
-test('thirty terminated workers leave no mapping, no descriptor and no lock', async () => {
+test('a hundred terminated workers leave no mapping, no descriptor and no lock', async () => {
   await withPool({}, async ({ file, memory }) => {
     memory.close()
     const code = `
@@ -116,7 +116,7 @@ test('thirty terminated workers leave no mapping, no descriptor and no lock', as
     }
     await runAndTerminate()
     const descriptors = countDescriptors()
-    for (let i = 0; i < 30; i++) await runAndTerminate()
+    for (let i = 0; i < 100; i++) await runAndTerminate()
     assert.equal(countMappings(file), 0)
     assert.ok(countDescriptors() <= descriptors, `${countDescriptors()} descriptors, ${descriptors} before`)
     const fd = fs.openSync(file, 'r+')
