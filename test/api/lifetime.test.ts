@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { test } from 'node:test'
+import { open } from '../../src/index.js'
+import { WINDOW_BYTES } from '../../src/pool/pool-file.js'
+import { poolPath } from './support.js'
+
+const countDescriptors = (): number => fs.readdirSync('/proc/self/fd').length
+const countMappings = (path: string): number =>
+  fs.readFileSync('/proc/self/maps', 'latin1').split('\n').filter((line) => line.includes(path)).length
+
+test('ten thousand open/close cycles leave no mapping, no descriptor and no lock, and lose nothing', (t) => {
+  const path = poolPath(t)
+  const cycle = (value: number): void => {
+    const store = open<string, number>(path, { initialSizeBytes: 1024 * 1024 })
+    assert.equal(store.get('cycle'), value === 0 ? undefined : value - 1)
+    store.put('cycle', value)
+    store.close()
+  }
+  cycle(0)
+  const descriptors = countDescriptors()
+  for (let i = 1; i <= 10_000; i++) cycle(i)
+  assert.equal(countDescriptors(), descriptors)
+  assert.equal(countMappings(path), 0)
+})
+
+test('a value longer than a mapped window is stored and read whole, by copy and by view', (t) => {
+  const path = poolPath(t)
+  const value = Buffer.alloc(WINDOW_BYTES + 12_345)
+  for (let i = 0; i < value.length; i += 4096) value.writeUInt32LE(i + 1, i)
+  let store = open(path, { valueEncoding: 'binary', keyEncoding: 'utf8' })
+  store.put('small', Buffer.from('s'))
+  store.put('large', value)
+  for (let pass = 0; pass < 2; pass++) {
+    assert.ok(store.getBinary('large')?.equals(value))
+    assert.equal(store.withView('large', (view) => view.equals(value)), true)
+    assert.equal(store.getBinary('small')?.toString(), 's')
+    assert.deepEqual(store.check().problems, [])
+    store.close()
+    store = open(path, { valueEncoding: 'binary', keyEncoding: 'utf8' })
+  }
+  store.delete('large')
+  assert.equal(store.check().pages.extent, 0)
+  store.close()
+})
