@@ -62,12 +62,15 @@ export type Job = LoadJob | MicroJob | PassJob | OpenJob | CrashJob | FloorJob
 
 export type Metric =
   | 'usPerOperation'
+  | 'cpuUsPerOperation'
   | 'usPerOperationP50'
   | 'usPerOperationP99'
   | 'usPerRow'
+  | 'cpuUsPerRow'
   | 'usedBytesPerKey'
   | 'fileBytesPerKey'
   | 'openMs'
+  | 'openCpuMs'
   | 'msyncPageUs'
   | 'fdatasyncUs'
   | 'copyPageUs'

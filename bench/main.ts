@@ -11,12 +11,15 @@ import { describeMachine, machineLines } from './machine.js'
 import { parseOptions, USAGE, UsageError, type BenchOptions } from './options.js'
 import { profileWorkload } from './profile.js'
 import { resultDocument } from './result-document.js'
-import { rowsOf } from './rows.js'
+import { disturbance, rowsOf } from './rows.js'
 import { runWorkload, type RunSettings, type WorkloadResult } from './run.js'
 import { StoreFiles } from './store-files.js'
 import { formatTable } from './table.js'
 import { workloads } from './workloads.js'
 import type { Workload } from './workload.js'
+
+/** Processes that have a processor whenever they want one stay well below this. */
+const MOST_DISTURBANCE = 1.15
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
 
@@ -28,7 +31,7 @@ async function main(options: BenchOptions): Promise<boolean> {
   }
   const machine = describeMachine(options.directory, options.diskDirectory)
   for (const line of machineLines(machine)) print(line)
-  print(`${String(options.keys)} keys, ${String(options.rounds)} rounds`)
+  print(`${String(options.keys)} keys, ${String(options.rounds)} rounds, ${options.clock} clock`)
 
   const { keys, rounds } = options
   const build = compileForChildren(repository)
@@ -71,11 +74,17 @@ async function measureAll(
     results.push(result)
     progress(`${workload.id} took ${(result.elapsedMs / 1000).toFixed(1)} s`)
   }
-  const rows = results.flatMap(rowsOf)
+  const rows = results.flatMap((result) => rowsOf(result, options.clock))
   print('')
   print(formatTable(rows, 'text'))
   print('')
   for (const note of new Set(results.flatMap(({ notes }) => [...notes.values()].flat()))) print(`daxkv: ${note}`)
+  const factor = disturbance(results)
+  if (factor > MOST_DISTURBANCE) {
+    print(
+      `Other work disturbed the run: it took ${factor.toFixed(2)} times the processor time it used. --clock cpu sees less of it.`,
+    )
+  }
   const failed = results.some(({ failures }) => failures.size > 0)
   const missed = rows.filter(({ verdict }) => verdict.startsWith('MISSED'))
   for (const { spec } of missed) print(`Goal missed: ${spec.title}.`)

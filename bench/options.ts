@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
+/** `wall`: elapsed time. `cpu`: time the process had a processor, for machines with other work. */
+export type Clock = 'wall' | 'cpu'
+
 export interface BenchOptions {
   /** Entries of the data sets. */
   readonly keys: number
@@ -14,6 +17,8 @@ export interface BenchOptions {
   readonly diskDirectory: string
   /** Only workloads whose id contains one of these; all when empty. */
   readonly only: readonly string[]
+  /** What the ratios of the memory rows are made of. */
+  readonly clock: Clock
   /** Where the result goes; default a new file under `bench/results`. */
   readonly jsonPath: string | undefined
   /** Profile this workload instead of measuring. */
@@ -36,6 +41,7 @@ export const USAGE = `npm run bench -- [options]
   --rounds N        rounds of each workload (default ${String(DEFAULT_ROUNDS)})
   --dir PATH        where stores are made (default /dev/shm, else the temporary directory)
   --disk-dir PATH   where the stores of the disk rows are made (default .cache/bench)
+  --clock wall|cpu  elapsed time (default), or processor time where other work disturbs; disk rows always elapsed
   --json FILE       where the result is written (default bench/results/<time>.json)
   --profile W       profile daxkv in workload W instead: writes bench/profiles/*.cpuprofile and prints the top functions
   --list            the workloads and their rows
@@ -57,6 +63,7 @@ export function parseOptions(argv: readonly string[], repository: string): Bench
         rounds: { type: 'string' },
         dir: { type: 'string' },
         'disk-dir': { type: 'string' },
+        clock: { type: 'string' },
         json: { type: 'string' },
         profile: { type: 'string' },
         list: { type: 'boolean' },
@@ -72,11 +79,17 @@ export function parseOptions(argv: readonly string[], repository: string): Bench
     directory: values.dir ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir()),
     diskDirectory: values['disk-dir'] ?? join(repository, '.cache', 'bench'),
     only: (values.only ?? []).flatMap((list) => list.split(',')).filter((word) => word !== ''),
+    clock: clock(values.clock),
     jsonPath: values.json,
     profile: values.profile,
     list: values.list ?? false,
     help: values.help ?? false,
   }
+}
+
+function clock(text: string | undefined): Clock {
+  if (text === undefined || text === 'wall' || text === 'cpu') return text ?? 'wall'
+  throw new UsageError(`--clock takes wall or cpu, got ${text}`)
 }
 
 function integer(name: string, text: string | undefined, fallback: number, least: number, most: number): number {

@@ -59,7 +59,9 @@ export function selfTimes(profile: CpuProfile): SelfTime[] {
 }
 
 function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
+  if (functionName.startsWith('(')) return functionName
+  // Functions of addons have no place, and share one name: the profiler knows them by an address that they share.
   const place =
-    url === '' ? '' : ` ${url.replace(/^.*\/(?=(?:src|bench|node_modules)\/)/, '')}:${String(lineNumber + 1)}`
-  return `${functionName === '' ? '(anonymous)' : functionName}${place}`
+    url === '' ? '(native)' : `${url.replace(/^.*\/(?=(?:src|bench|node_modules)\/)/, '')}:${lineNumber + 1}`
+  return `${functionName === '' ? '(anonymous)' : functionName} ${place}`
 }

@@ -18,6 +18,7 @@ export function resultDocument(
     started: started.toISOString(),
     keys: options.keys,
     rounds: options.rounds,
+    clock: options.clock,
     machine,
     rows: rows.map(({ workload, spec, ours, theirs, ratio, verdict }) => ({
       workload,

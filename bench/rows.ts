@@ -1,6 +1,8 @@
 /** From rounds to the rows of the table: figures, ratios and verdicts. */
+import type { Metric } from './jobs.js'
+import type { Clock } from './options.js'
 import type { WorkloadResult } from './run.js'
-import { pairedRatio, summarise, type Ratio, type Summary } from './statistics.js'
+import { median, pairedRatio, summarise, type Ratio, type Summary } from './statistics.js'
 import type { RowSpec } from './workload.js'
 
 /**
@@ -21,8 +23,17 @@ export interface Row {
   readonly verdict: Verdict
 }
 
-export function rowsOf(result: WorkloadResult): Row[] {
-  return result.workload.rows.map((spec) => {
+/** The same figure by the other clock. */
+const CPU_METRICS: Readonly<Partial<Record<Metric, Metric>>> = {
+  usPerOperation: 'cpuUsPerOperation',
+  usPerRow: 'cpuUsPerRow',
+  openMs: 'openCpuMs',
+}
+
+export function rowsOf(result: WorkloadResult, clock: Clock): Row[] {
+  return result.workload.rows.map((written) => {
+    const cpuMetric = clock === 'cpu' && written.onDisk !== true ? CPU_METRICS[written.metric] : undefined
+    const spec = cpuMetric === undefined ? written : { ...written, metric: cpuMetric }
     const ours = result.series.get(spec.subject)?.get(spec.metric)
     const theirs = spec.peer === undefined ? undefined : result.series.get(spec.peer)?.get(spec.metric)
     const ratio = ours === undefined || theirs === undefined ? undefined : pairedRatio(ours, theirs)
@@ -53,4 +64,25 @@ export function verdictOf(spec: RowSpec, ours: Summary | undefined, ratio: Ratio
 function verdict(median: boolean, p10: boolean, p90: boolean): Verdict {
   if (p10 === p90) return median ? 'met' : 'MISSED'
   return median ? 'met (noise)' : 'MISSED (noise)'
+}
+
+/**
+ * How much longer the clock on the wall ran than the measured processes had a processor, over all rounds that wait for nothing
+ * else: 1 on a machine with no other work.
+ */
+export function disturbance(results: readonly WorkloadResult[]): number {
+  const factors: number[] = []
+  for (const { workload, series } of results) {
+    if (workload.rows.some(({ onDisk }) => onDisk === true)) continue
+    for (const metrics of series.values()) {
+      for (const [wall, cpu] of Object.entries(CPU_METRICS) as [Metric, Metric][]) {
+        const cpuRounds = metrics.get(cpu)
+        metrics.get(wall)?.forEach((value, round) => {
+          const cpuValue = cpuRounds?.[round] ?? 0
+          if (cpuValue > 0) factors.push(value / cpuValue)
+        })
+      }
+    }
+  }
+  return factors.length === 0 ? 1 : median(factors)
 }

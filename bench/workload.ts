@@ -18,6 +18,8 @@ export interface RowSpec {
   readonly unit: 'us' | 'ms' | 'B'
   readonly subject: string
   readonly peer?: string
+  /** Waits for a device: processor time would not count that. */
+  readonly onDisk?: boolean
   /** Without one, the row is for information. */
   readonly goal?: Goal
 }

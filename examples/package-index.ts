@@ -20,8 +20,10 @@ import { byLicense, dependentsOf, mostDependedUpon, severalVersions } from './pa
 import { runWriter } from './package-index/run-writer.js'
 import { openIndex } from './package-index/schema.js'
 
-const LABEL_WIDTH = 14
-const LINE_WIDTH = 110
+/** How many transactions a writer may be ahead of the acknowledgement that decides its death. */
+const LEEWAY = 24
+const LABEL_WIDTH = 18
+const LINE_WIDTH = 112
 
 interface Options {
   readonly base: string
@@ -36,31 +38,29 @@ async function main({ base, directory, kills, keep }: Options): Promise<void> {
   if (total === 0) throw new ProofFailed(`no packages under ${directory}`)
   const place = mkdtempSync(join(base, 'daxkv-package-index-'))
   const pool = join(place, 'packages.pool')
-  try {
-    title('Package index')
-    line('input', `${total} packages in ${directory} (${files.length - total} more package.json files describe none)`)
-    createPool(pool)
+  if (!keep) process.on('exit', () => rmSync(place, { recursive: true, force: true }))
+  title('Package index')
+  line('input', `${total} packages in ${directory} (${files.length - total} more package.json files describe none)`)
+  createPool(pool)
 
-    title('Write, kill, prove')
-    const acknowledged = new Set<number>()
-    for (let kill = 1; kill <= kills; kill++) {
-      const run = await runWriter(pool, directory, Math.floor((total * kill) / (kills + 1)))
-      for (const tx of run.acknowledged) acknowledged.add(tx)
-      if (!run.killed) throw new ProofFailed('the writer was done before it could be killed')
-      line(`writer ${kill}`, `killed by SIGKILL after it had acknowledged ${run.acknowledged.length} transactions`)
-      reopenAndProve(pool, acknowledged)
-    }
-    const last = await runWriter(pool, directory, undefined)
-    for (const tx of last.acknowledged) acknowledged.add(tx)
-    line(`writer ${kills + 1}`, `wrote the rest: ${last.acknowledged.length} transactions, ${rate(last)}`)
-    const proof = reopenAndProve(pool, acknowledged)
-    if (proof.transactions !== total) throw new ProofFailed(`${proof.transactions} transactions for ${total} packages`)
-
-    answer(pool)
-    if (keep) line('kept', pool)
-  } finally {
-    if (!keep) rmSync(place, { recursive: true, force: true })
+  title('Write, kill, prove')
+  const acknowledged = new Set<number>()
+  for (let kill = 1; kill <= kills; kill++) {
+    const at = Math.ceil((total * kill) / (kills + 1))
+    const run = await runWriter(pool, directory, { at, upTo: Math.min(at + LEEWAY, total - 1) })
+    for (const tx of run.acknowledged) acknowledged.add(tx)
+    if (!run.killed) throw new ProofFailed('the writer was done before it could be killed')
+    line(`writer ${kill}`, `killed by SIGKILL after it had acknowledged ${run.acknowledged.length} transactions`)
+    reopenAndProve(pool, acknowledged)
   }
+  const last = await runWriter(pool, directory)
+  for (const tx of last.acknowledged) acknowledged.add(tx)
+  line(`writer ${kills + 1}`, `wrote the rest: ${last.acknowledged.length} transactions, ${rate(last)}`)
+  const proof = reopenAndProve(pool, acknowledged)
+  if (proof.transactions !== total) throw new ProofFailed(`${proof.transactions} transactions for ${total} packages`)
+
+  answer(pool)
+  if (keep) line('kept', pool)
 }
 
 function createPool(pool: string): void {
@@ -68,7 +68,10 @@ function createPool(pool: string): void {
   openIndex(store)
   const { granularity, reason, flushInstruction, mapSync } = store.persistence
   line('pool', pool)
-  line('persistence', `granularity ${granularity}, by ${flushInstruction}, MAP_SYNC ${mapSync ? 'granted' : 'not granted'}`)
+  line(
+    'persistence',
+    `granularity ${granularity}, by ${flushInstruction}, MAP_SYNC ${mapSync ? 'granted' : 'not granted'}`,
+  )
   line('', reason)
 }
 
@@ -87,8 +90,8 @@ function reopenAndProve(pool: string, acknowledged: ReadonlySet<number>): Proof 
   line('', `reopened in ${openMs.toFixed(2)} ms: ${found}`)
   const proof = prove(store, acknowledged)
   const more = proof.unacknowledged === 0 ? '' : `, ${proof.unacknowledged} more whose acknowledgement was cut off`
-  line('', `proved: all ${acknowledged.size} acknowledged transactions are there${more};`)
-  line('', `        none is half done: ${proof.rows} rows agree with the manifests; check() finds no damage`)
+  line('', `proved: all ${acknowledged.size} acknowledged transactions are there${more}; none is half done:`)
+  line('', `${proof.rows} rows agree with the manifests; check() finds no damage`)
   return proof
 }
 
@@ -97,12 +100,22 @@ function answer(pool: string): void {
   const index = openIndex(store)
   title('Questions')
   const top = mostDependedUpon(index, 6)
-  list('depended on', top.map(([name, count]) => `${name} (by ${count})`))
+  list(
+    'most depended upon',
+    top.map(([name, count]) => `${name} (by ${count})`),
+  )
   const favourite = top[0]?.[0] ?? ''
-  list(`${favourite} by`, dependentsOf(index, favourite))
+  list('dependents', [`of ${favourite}: ${dependentsOf(index, favourite).join(', ')}`])
   const several = severalVersions(index)
-  list(`${several.length} in versions`, several.map(([name, versions]) => `${name} ${versions.join(' + ')}`))
-  list('licenses', byLicense(index).map(([license, count]) => `${license} (${count})`))
+  line('several versions', `${several.length} packages`)
+  list(
+    '',
+    several.map(([name, versions]) => `${name} ${versions.join(' + ')}`),
+  )
+  list(
+    'licenses',
+    byLicense(index).map(([license, count]) => `${license} (${count})`),
+  )
 
   title('Figures')
   const { capacityBytes, allocatedPages, txid } = store.stats()
@@ -124,15 +137,26 @@ function title(text: string): void {
   console.log(`\n${text}`)
 }
 
+/** A label and a text, wrapped between words. */
 function line(label: string, text: string): void {
-  console.log(`  ${label.padEnd(LABEL_WIDTH)} ${text}`)
+  let row = `  ${label.padEnd(LABEL_WIDTH)}`
+  for (const word of text.split(' ')) {
+    if (row.length + 1 + word.length > LINE_WIDTH && row.trim() !== '') {
+      console.log(row)
+      row = `  ${' '.repeat(LABEL_WIDTH)}`
+    }
+    row += ` ${word}`
+  }
+  console.log(row)
 }
 
-/** As many as fit on a line. */
+/** As many items as fit on a line. */
 function list(label: string, items: string[]): void {
   let text = items[0] ?? 'none'
   let shown = 1
-  while (shown < items.length && text.length + items[shown].length < LINE_WIDTH - LABEL_WIDTH) text += `, ${items[shown++]}`
+  while (shown < items.length && text.length + items[shown].length < LINE_WIDTH - LABEL_WIDTH - 8) {
+    text += `, ${items[shown++]}`
+  }
   line(label, shown < items.length ? `${text} ...` : text)
 }
 
@@ -153,6 +177,8 @@ function parseOptions(): Options {
   }
 }
 
+// So that 'exit' is also reached, and the pool removed, when somebody has seen enough.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
 try {
   await main(parseOptions())
 } catch (error) {

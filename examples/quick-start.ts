@@ -13,7 +13,9 @@ const path = poolPath('quick-start')
 
 {
   using store = open(path) // creates the pool, or recovers it, or explains why it cannot
-  console.log(`a commit is durable by: ${store.persistence.flushInstruction} (granularity ${store.persistence.granularity})`)
+  console.log(
+    `a commit is durable by: ${store.persistence.flushInstruction} (granularity ${store.persistence.granularity})`,
+  )
 
   const users = store.keyspace<string, User>('users')
   const byBirth = store.keyspace<[number, string], null>('users-by-birth')
@@ -51,7 +53,9 @@ const path = poolPath('quick-start')
   assert.deepEqual([...users.keys()], ['ada', 'barbara', 'grace'])
 
   // Keys are typed and ordered: everybody born in the 20th century, youngest first.
-  const recent = [...byBirth.keys({ gte: [1900, ''], lt: [2000, ''], reverse: true })].map(([born, id]) => `${id} ${born}`)
+  const recent = [...byBirth.keys({ gte: [1900, ''], lt: [2000, ''], reverse: true })].map(
+    ([born, id]) => `${id} ${born}`,
+  )
   assert.deepEqual(recent, ['barbara 1939', 'grace 1906'])
   console.log(`born in the 20th century: ${recent.join(', ')}`)
 }

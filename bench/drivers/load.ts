@@ -4,6 +4,7 @@ import { KeyMaker, shuffledOrder, ValueMaker } from '../data.js'
 import type { OpenedEngine } from '../engines/engine.js'
 import type { EngineOpener } from '../engines/open-engine.js'
 import type { LoadJob, Measurement } from '../jobs.js'
+import { Clocks } from './clocks.js'
 import { MeasuredPartProfiler } from './profiler.js'
 
 const ORDER_SEED = 0x10ad
@@ -21,7 +22,7 @@ export async function load(openEngine: EngineOpener, job: LoadJob): Promise<Meas
   const opened = await openEngine(job)
   const { engine } = opened
   profiler.start()
-  const elapsedMs = await fill(opened, job)
+  const { wallMs, cpuMs } = await fill(opened, job)
   profiler.stop(`load-${job.order}`)
   const count = await engine.count()
   if (count !== job.keys) throw new Error(`${String(count)} entries after loading ${String(job.keys)}`)
@@ -30,7 +31,8 @@ export async function load(openEngine: EngineOpener, job: LoadJob): Promise<Meas
   await engine.close()
   return {
     metrics: {
-      usPerRow: (elapsedMs * 1000) / job.keys,
+      usPerRow: (wallMs * 1000) / job.keys,
+      cpuUsPerRow: (cpuMs * 1000) / job.keys,
       fileBytesPerKey: sizeOf(job.path) / job.keys,
       ...(usedBytes === undefined ? {} : { usedBytesPerKey: usedBytes / job.keys }),
     },
@@ -38,11 +40,11 @@ export async function load(openEngine: EngineOpener, job: LoadJob): Promise<Meas
   }
 }
 
-async function fill(opened: OpenedEngine, job: LoadJob): Promise<number> {
+async function fill(opened: OpenedEngine, job: LoadJob): Promise<{ wallMs: number; cpuMs: number }> {
   const keyMaker = new KeyMaker(job.keys)
   const valueMaker = new ValueMaker(job.values)
   const order = job.order === 'random' ? shuffledOrder(job.keys, ORDER_SEED) : undefined
-  let elapsedMs = 0
+  const total = { wallMs: 0, cpuMs: 0 }
   for (let from = 0; from < job.keys; from += job.perTransaction) {
     const keys: string[] = []
     const values: unknown[] = []
@@ -52,12 +54,14 @@ async function fill(opened: OpenedEngine, job: LoadJob): Promise<number> {
       keys.push(keyMaker.present(index))
       values.push(valueMaker.value(index))
     }
-    const start = performance.now()
+    const clocks = new Clocks()
     if (opened.sync) opened.engine.putMany(keys, values)
     else await opened.engine.putMany(keys, values)
-    elapsedMs += performance.now() - start
+    const { wallMs, cpuMs } = clocks.elapsed()
+    total.wallMs += wallMs
+    total.cpuMs += cpuMs
   }
-  return elapsedMs
+  return total
 }
 
 /** Bytes of a file, or of all files in a directory. */

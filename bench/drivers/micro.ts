@@ -8,6 +8,7 @@ import { KeyMaker, shuffledOrder, ValueMaker } from '../data.js'
 import type { Engine, OpenedEngine } from '../engines/engine.js'
 import type { EngineOpener } from '../engines/open-engine.js'
 import type { Measurement, MicroJob, Operation } from '../jobs.js'
+import { Clocks } from './clocks.js'
 import { MeasuredPartProfiler } from './profiler.js'
 
 export const RANGE_ROWS = 100
@@ -29,6 +30,8 @@ export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Me
   const before = await engine.count()
   const profiler = new MeasuredPartProfiler(job.profileDir)
   const runner = new BatchRunner(opened, job, inputs, intoEmpty ? warmupOperations : 0)
+  let clocks = new Clocks()
+  let cpuMs = 0
   const bench = new Bench({
     iterations: job.batches,
     time: 0,
@@ -40,9 +43,12 @@ export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Me
       if (mode !== 'run') return
       runner.sum = 0
       profiler.start()
+      clocks = new Clocks()
     },
     teardown: (_task, mode) => {
-      if (mode === 'run') profiler.stop(job.operation)
+      if (mode !== 'run') return
+      cpuMs = clocks.elapsed().cpuMs
+      profiler.stop(job.operation)
     },
   })
   if (opened.sync) bench.add(job.operation, runner.runSync, { async: false }).runSync()
@@ -57,6 +63,7 @@ export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Me
   return {
     metrics: {
       usPerOperation: result.latency.mean * usPerBatchMs,
+      cpuUsPerOperation: (cpuMs * usPerBatchMs) / job.batches,
       usPerOperationP50: result.latency.p50 * usPerBatchMs,
       usPerOperationP99: result.latency.p99 * usPerBatchMs,
     },

@@ -2,6 +2,7 @@ import { KeyMaker, mix, ValueMaker } from '../data.js'
 import { MISS } from '../engines/engine.js'
 import type { EngineOpener } from '../engines/open-engine.js'
 import type { CrashJob, Measurement, OpenJob } from '../jobs.js'
+import { Clocks } from './clocks.js'
 import { MeasuredPartProfiler } from './profiler.js'
 
 const PICK_SEED = 0x09e4
@@ -11,14 +12,14 @@ export async function openAndGet(openEngine: EngineOpener, job: OpenJob): Promis
   const key = new KeyMaker(job.keys).present(mix(job.round, PICK_SEED) % job.keys)
   const profiler = new MeasuredPartProfiler(job.profileDir)
   profiler.start()
-  const start = performance.now()
+  const clocks = new Clocks()
   const opened = await openEngine(job)
   const found = await opened.engine.view(key)
-  const openMs = performance.now() - start
+  const { wallMs, cpuMs } = clocks.elapsed()
   profiler.stop('open')
   if (found === MISS) throw new Error(`${key} is gone`)
   await opened.engine.close()
-  return { metrics: { openMs } }
+  return { metrics: { openMs: wallMs, openCpuMs: cpuMs } }
 }
 
 const WRITES_PER_TURN = 50

@@ -2,6 +2,7 @@ import { Bench } from 'tinybench'
 import type { Engine } from '../engines/engine.js'
 import type { EngineOpener } from '../engines/open-engine.js'
 import type { Measurement, Pass, PassJob } from '../jobs.js'
+import { Clocks } from './clocks.js'
 import { MeasuredPartProfiler } from './profiler.js'
 
 /** Reads everything, several times; the first pass is for warming up. */
@@ -9,6 +10,8 @@ export async function pass(openEngine: EngineOpener, job: PassJob): Promise<Meas
   const opened = await openEngine(job)
   const profiler = new MeasuredPartProfiler(job.profileDir)
   let checksum = 0
+  let clocks = new Clocks()
+  let cpuMs = 0
   const bench = new Bench({
     iterations: job.repeats,
     time: 0,
@@ -16,10 +19,14 @@ export async function pass(openEngine: EngineOpener, job: PassJob): Promise<Meas
     warmupTime: 0,
     throws: true,
     setup: (_task, mode) => {
-      if (mode === 'run') profiler.start()
+      if (mode !== 'run') return
+      profiler.start()
+      clocks = new Clocks()
     },
     teardown: (_task, mode) => {
-      if (mode === 'run') profiler.stop(job.pass)
+      if (mode !== 'run') return
+      cpuMs = clocks.elapsed().cpuMs
+      profiler.stop(job.pass)
     },
   })
   if (opened.sync) {
@@ -38,7 +45,11 @@ export async function pass(openEngine: EngineOpener, job: PassJob): Promise<Meas
   const result = bench.tasks[0].result
   if (result.state !== 'completed') throw new Error(`${job.pass}: ${result.state}`)
   await opened.engine.close()
-  return { metrics: { usPerRow: (result.latency.p50 * 1000) / job.keys }, checksum }
+  const usPerPassMs = 1000 / job.keys
+  return {
+    metrics: { usPerRow: result.latency.mean * usPerPassMs, cpuUsPerRow: (cpuMs * usPerPassMs) / job.repeats },
+    checksum,
+  }
 }
 
 function runPass<R extends number | Promise<number>>(engine: Engine<R>, which: Pass): R {

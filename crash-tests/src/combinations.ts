@@ -73,13 +73,16 @@ export function* sampledCombinations(slots: readonly Slot[], limit: number, rand
     ['one new', oldest],
     ['one old', newest],
   ] as const) {
+    // Half of the budget is kept for what follows.
+    const budget = limit / (kind === 'one new' ? 4 : 2)
+    if (seen.size >= budget) continue
     for (const index of shuffledIndexes(slots.length, random)) {
       fill(others)
       for (const choice of slots[index].choices) {
         combination.chosen[index] = choice
-        // Half of the budget is kept for what follows.
-        if (seen.size < limit / (kind === 'one new' ? 4 : 2) && fresh(kind)) yield combination
+        if (seen.size < budget && fresh(kind)) yield combination
       }
+      if (seen.size >= budget) break
     }
   }
   for (const [kind, others] of [
@@ -99,8 +102,19 @@ export function* sampledCombinations(slots: readonly Slot[], limit: number, rand
   for (let attempts = 0; attempts < limit * 2 && seen.size < limit; attempts++) {
     // Mostly old, half and half, mostly new; and sometimes every intermediate and torn content.
     const [weight, whole] = [1 + random.below(7), random.below(3) > 0]
-    fill((slot) => (whole ? (random.below(8) < weight ? slot.newest : slot.choices[0]) : any(slot)))
+    if (whole) fillMixed(combination.chosen, slots, weight, random)
+    else fill(any)
     if (fresh('random')) yield combination
+  }
+}
+
+/** Newest in `eighths` of eight cases, else oldest. Hot: ten slots share a random word. */
+function fillMixed(chosen: number[], slots: readonly Slot[], eighths: number, random: Random): void {
+  let bits = 0
+  for (let index = 0; index < slots.length; index++) {
+    if (index % 10 === 0) bits = random.word()
+    chosen[index] = (bits & 7) < eighths ? slots[index].newest : slots[index].choices[0]
+    bits >>>= 3
   }
 }
 

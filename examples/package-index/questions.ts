@@ -10,7 +10,10 @@ export function mostDependedUpon(index: PackageIndex, limit: number): Count[] {
     const names = counts.get(dependency) ?? new Set()
     counts.set(dependency, names.add(name))
   }
-  return largest(Array.from(counts, ([dependency, names]) => [dependency, names.size]), limit)
+  return largest(
+    Array.from(counts, ([dependency, names]) => [dependency, names.size]),
+    limit,
+  )
 }
 
 /** Packages installed in more than one version. */

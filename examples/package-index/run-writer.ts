@@ -3,9 +3,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** How many transactions a writer that will be killed may be ahead of what has been read from it. */
-const WINDOW = 24
-
 export interface WriterRun {
   /** Numbers of the transactions it acknowledged, in their order. */
   readonly acknowledged: number[]
@@ -14,26 +11,25 @@ export interface WriterRun {
   readonly busyMs: number | undefined
 }
 
-/**
- * Runs a writer to its end, or kills it with SIGKILL as soon as it has acknowledged transaction `killAt`. It is then
- * at work: it may go on for some transactions after that one, and the signal meets it anywhere in them.
- */
-export async function runWriter(pool: string, directory: string, killAt: number | undefined): Promise<WriterRun> {
+export interface KillPlan {
+  /** The signal is sent when the acknowledgement of this transaction has been read. */
+  readonly at: number
+  /** The writer is at work then and may go on up to this transaction; the signal meets it anywhere in between. */
+  readonly upTo: number
+}
+
+/** Runs a writer to its end, or kills it with SIGKILL in the middle of its work. */
+export async function runWriter(pool: string, directory: string, kill?: KillPlan): Promise<WriterRun> {
   // The same loader as this process: compiled files or TypeScript.
   const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
   const script = fileURLToPath(new URL(`./writer${extension}`, import.meta.url))
-  const writer = spawn(process.execPath, [...process.execArgv, script, pool, directory], {
+  const writerArguments = [script, pool, directory, ...(kill === undefined ? [] : [String(kill.upTo)])]
+  const writer = spawn(process.execPath, [...process.execArgv, ...writerArguments], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const acknowledged: number[] = []
   let busyMs: number | undefined
   let rest = ''
-  let killed = false
-  const allow = (tx: number): void => {
-    if (!killed) writer.stdin.write(`${tx}\n`)
-  }
-  // It may die while we write to it.
-  writer.stdin.on('error', () => undefined)
   writer.stdout.setEncoding('latin1').on('data', (text: string) => {
     const lines = (rest + text).split('\n')
     rest = lines.pop() ?? '' // without its line feed it is no acknowledgement
@@ -41,14 +37,11 @@ export async function runWriter(pool: string, directory: string, killAt: number 
       if (line.startsWith('busy ')) busyMs = Number(line.slice(5))
       else acknowledged.push(Number(line))
     }
-    if (killAt === undefined) return
-    const last = acknowledged.at(-1) ?? 0
-    if (last >= killAt && !killed) killed = writer.kill('SIGKILL')
-    else allow(last + WINDOW)
+    if (kill !== undefined && (acknowledged.at(-1) ?? 0) >= kill.at) writer.kill('SIGKILL')
   })
-  allow(killAt === undefined ? Number.MAX_SAFE_INTEGER : WINDOW)
   // 'close' comes after the last byte of its output has been read.
   const [code, signal] = (await once(writer, 'close')) as [number | null, NodeJS.Signals | null]
-  if (signal !== 'SIGKILL' && code !== 0) throw new Error(`the writer failed (${signal ?? `exit code ${code}`})`)
-  return { acknowledged, killed: signal === 'SIGKILL', busyMs }
+  const killed = kill !== undefined && signal === 'SIGKILL'
+  if (!killed && code !== 0) throw new Error(`the writer failed (${signal ?? `exit code ${code}`})`)
+  return { acknowledged, killed, busyMs }
 }

@@ -1,9 +1,8 @@
 /**
  * The writer process: one transaction a package.json, and after each one its number on standard output. Whoever reads
  * that number may rely on the transaction, whatever happens to this process.
- *
- * Standard input says how far it may go: lines with the number of the last transaction allowed. So the parent can
- * kill it in the middle of its work however fast it is.
+ * With a number as third argument it stops after that transaction and waits to be killed, so that the parent never
+ * comes too late however fast the writer is.
  */
 import { readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,21 +13,20 @@ import { type IndexName, openIndex, type PackageIndex, type PackageKey, type Wri
 const STDIN = 0
 const STDOUT = 1
 
-const [pool, directory] = process.argv.slice(2)
+const [pool, directory, upTo] = process.argv.slice(2)
 using store = open(pool)
 const index = openIndex(store)
 
 // A writer before us may have been killed: go on after what is in the pool.
 const done = new Set(Array.from(index.manifests.values(), (manifest) => manifest.file))
 let tx = index.manifests.last()?.[0] ?? 0
-let allowed = 0
 let busyMs = 0
 for (const file of findPackageFiles(directory)) {
   if (done.has(file)) continue
   const packageFile = readPackageFile(join(directory, file))
   if (packageFile === undefined) continue
+  if (tx === Number(upTo)) readSync(STDIN, Buffer.alloc(1)) // nothing comes; ends when the parent is gone
   tx++
-  while (tx > allowed) allowed = readAllowance()
   const started = performance.now()
   store.transaction(() => {
     storePackage(index, tx, file, packageFile)
@@ -61,12 +59,4 @@ function storePackage(to: PackageIndex, number: number, file: string, read: Pack
   wrote.push(['licenses', [license, name, version]])
 
   to.manifests.put(number, { file, wrote })
-}
-
-/** Waits for the next line of the parent; the last number in it counts. */
-function readAllowance(): number {
-  const buffer = Buffer.alloc(4096)
-  const length = readSync(STDIN, buffer)
-  if (length === 0) process.exit(1) // the parent is gone
-  return Number(buffer.toString('latin1', 0, length).trim().split('\n').at(-1))
 }

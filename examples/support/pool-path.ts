@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 /** Where an example keeps its pool: the path given as its argument, else a directory that is removed at exit. */
 export function poolPath(name: string): string {
-  const given = process.argv[2]
+  const given = process.argv.at(2)
   if (given !== undefined) return given
   const directory = mkdtempSync(join(tmpdir(), 'daxkv-example-'))
   process.on('exit', () => {

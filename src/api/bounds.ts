@@ -72,7 +72,7 @@ function plan<K>(
   if (lt !== undefined && lte !== undefined) throw twoBounds(what, 'lt', 'lte')
   const prefix = checked.value('prefix')
   if (prefix !== undefined) {
-    const bytes = encodePrefix(prefix, codec as KeyCodec<unknown>, checked)
+    const bytes = encodePrefix(prefix, codec, checked)
     const lower = gt ?? gte
     if (lower === undefined || lower.compare(bytes) < 0) {
       gte = bytes

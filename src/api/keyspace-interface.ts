@@ -29,8 +29,8 @@ export interface Keyspace<K, V> {
    * Calls `use` with the encoded value without copying it and returns what it returns; undefined, without a call, when
    * there is no such key. The view is the pool's memory: it is valid inside `use` only and must not be written to (a
    * write is caught by the memory protection and makes this call throw `MEDIA_ERROR`; `:memory:` stores have no such
-   * protection). Inside `use` the store can be read; writes throw `BUSY`. Inside a transaction that has changed
-   * the same page the view is a copy.
+   * protection). Inside `use` the store can be read; writes throw `BUSY`. Values of tens of megabytes that cross two
+   * mapped windows are shown as a copy, as are values in pages that the surrounding transaction has changed.
    */
   withView<T>(key: K, use: (view: Buffer) => T): T | undefined
   /** Whether the key exists. */

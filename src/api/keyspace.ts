@@ -4,6 +4,7 @@ import type { ValueCodec } from '../codec/value-codec.js'
 import { DaxkvError } from '../errors.js'
 import { Cursor } from '../tree/cursor.js'
 import type { Tree } from '../tree/tree.js'
+import { checkFunction, checkIterable, checkOperation, valueTooLarge } from './arguments.js'
 import { planBounds, planDeletion, planRange, type RangePlan } from './bounds.js'
 import { isThenable, STATES_UNREADABLE, STATE_BUSY, type StoreContext } from './context.js'
 import { type CursorSource, KeyIterator, RowIterator, ValueIterator } from './iterators.js'
@@ -64,7 +65,7 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
   }
 
   withView<T>(key: K, use: (view: Buffer) => T): T | undefined {
-    if (typeof use !== 'function') throw notAFunction('withView', 'use', use)
+    checkFunction('withView', 'use', use)
     if (!this.find(key)) return undefined
     const { tree, context } = this
     const { valueView, valueStart } = tree
@@ -88,6 +89,7 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
   }
 
   getMany(keys: Iterable<K>): (V | undefined)[] {
+    checkIterable('getMany', 'keys', keys)
     const values: (V | undefined)[] = []
     for (const key of keys) values.push(this.get(key))
     return values
@@ -145,20 +147,14 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
   batch(operations: Iterable<BatchOperation<K, V>>): void {
     const { context } = this
     if ((context.state | this.state) !== 0) throw this.writeRefusal()
+    checkIterable('batch', 'operations', operations)
     // A savepoint inside a transaction: all of the operations or none.
     context.run(() => {
       let index = 0
       for (const operation of operations) {
-        const type: unknown = operation?.type
-        if (type === 'put') this.put(operation.key, (operation as { value: V }).value)
-        else if (type === 'del') this.delete(operation.key)
-        else {
-          throw new DaxkvError(
-            'INVALID_ARGUMENT',
-            `batch: operation ${index} must have type 'put' or 'del', not ${JSON.stringify(type) ?? typeof type}`,
-          )
-        }
-        index++
+        checkOperation(operation, index++)
+        if (operation.type === 'put') this.put(operation.key, operation.value)
+        else this.delete(operation.key)
       }
     }, 'batch')
   }
@@ -175,7 +171,7 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
   update(key: K, change: (current: V | undefined) => V | undefined): V | undefined {
     const { context } = this
     if ((context.state | this.state) !== 0) throw this.writeRefusal()
-    if (typeof change !== 'function') throw notAFunction('update', 'change', change)
+    checkFunction('update', 'change', change)
     return context.run(() => {
       const next = change(this.get(key))
       // A Promise is no value in any encoding: `run` refuses it, but it must not be stored first.
@@ -203,7 +199,7 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
   }
 
   forEach(options: RangeOptions<K>, visit: (key: K, value: V) => unknown): number {
-    if (typeof visit !== 'function') throw notAFunction('forEach', 'visit', visit)
+    checkFunction('forEach', 'visit', visit)
     const plan = this.plan(options, 'forEach')
     if (plan.empty) return 0
     const { context, keyCodec, valueCodec } = this
@@ -231,7 +227,7 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
   }
 
   scan(options: RangeOptions<K>, visit: (row: ScanRow) => unknown): number {
-    if (typeof visit !== 'function') throw notAFunction('scan', 'visit', visit)
+    checkFunction('scan', 'visit', visit)
     const plan = this.plan(options, 'scan')
     if (plan.empty) return 0
     const cursor = this.startCursor(plan)
@@ -399,19 +395,4 @@ const KEPT_CURSORS = 4
 
 function scanCursor(scan: { readonly cursor: Cursor; readonly step: () => boolean }): number {
   return scan.cursor.scan(scan.step)
-}
-
-function notAFunction(call: string, argument: string, actual: unknown): DaxkvError {
-  return new DaxkvError(
-    'INVALID_ARGUMENT',
-    `${call}: ${argument} must be a function, not ${actual === null ? 'null' : typeof actual}`,
-  )
-}
-
-function valueTooLarge(actual: number, limit: number): DaxkvError {
-  return new DaxkvError(
-    'VALUE_TOO_LARGE',
-    `the value has ${actual} encoded bytes, the limit of this pool is ${limit} (what a segment can hold)`,
-    { limit, actual },
-  )
 }

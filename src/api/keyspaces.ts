@@ -62,6 +62,14 @@ export class Keyspaces {
       checkMatch(name, wanted, { keyEncoding, valueEncoding })
       return this.assemble(record, keyEncoding, valueEncoding)
     }
+    if (context.engine.readOnly) {
+      const which = name === '' ? 'the default keyspace' : `the keyspace ${JSON.stringify(name)}`
+      throw new DaxkvError(
+        'READ_ONLY',
+        `${context.engine.path}: ${which} does not exist yet, and a read-only store cannot create it; open it for writing once`,
+        { path: context.engine.path },
+      )
+    }
     if (context.state !== 0) throw context.writeRefusal()
     const { keyEncoding = 'ordered', valueEncoding = 'msgpack' } = wanted
     return context.run(() => {
@@ -135,7 +143,7 @@ export class Keyspaces {
     this.context.trees.add(tree)
     return {
       tree,
-      keyCodec: keyCodec(keyEncoding) as KeyCodec<AnyKey>,
+      keyCodec: keyCodec(keyEncoding),
       valueCodec: this.createValueCodec(record.id, valueEncoding),
     }
   }
@@ -155,7 +163,7 @@ export class Keyspaces {
       context.noteSavedStructures(codec)
     }
     const hooks: StructureHooks = context.engine.readOnly ? { loadStructures } : { loadStructures, saveStructures }
-    const codec = createValueCodec(encoding, hooks) as ValueCodec<unknown>
+    const codec: ValueCodec<unknown> = createValueCodec(encoding, hooks)
     return codec
   }
 

@@ -5,6 +5,7 @@ import { type CheckedOptions, checkOptions } from '../options.js'
 import type { Granularity } from '../pmem/persistent-memory.js'
 import { Catalog } from '../tree/catalog.js'
 import { Engine, type EngineOptions } from '../tx/engine.js'
+import { checkPath } from './arguments.js'
 import { StoreContext } from './context.js'
 import { Keyspaces, type WantedEncodings } from './keyspaces.js'
 import type { StoreOptions } from './options.js'
@@ -56,13 +57,8 @@ export function open<KE extends KeyEncoding = KeyEncoding, VE extends ValueEncod
   options?: StoreOptions<KE, VE>,
 ): Store<KeyOf<KE>, ValueOf<VE>>
 export function open<K extends AnyKey, V>(path: string, options?: StoreOptions): Store<K, V>
-export function open(path: string, options?: StoreOptions): Store<AnyKey, unknown> {
-  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
-    throw new DaxkvError(
-      'INVALID_ARGUMENT',
-      `open: path must be a non-empty string without NUL, not ${JSON.stringify(path) ?? typeof path}`,
-    )
-  }
+export function open(path: string, options?: StoreOptions): Store<AnyKey> {
+  checkPath(path)
   const checked = checkOptions(options, OPTION_NAMES, 'open')
   const encodings = {
     keyEncoding: checked.oneOf('keyEncoding', KEY_ENCODINGS, undefined),

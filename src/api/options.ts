@@ -54,8 +54,8 @@ export interface StoreOptions<
   /** Most bytes of changed pages one transaction may hold in memory; beyond it `TX_TOO_LARGE`. Default 512 MiB. */
   readonly stagingLimitBytes?: number
   /**
-   * Bytes mapped at a time, a power of two from 1 MiB to 1 GiB, fixed when the pool is created; a value must fit into
-   * one. Default 1 GiB (`:memory:` 64 MiB).
+   * Bytes of a segment, a power of two from 1 MiB to 1 GiB, fixed when the pool is created; a value must fit into
+   * one. Default 1 GiB.
    */
   readonly segmentBytes?: number
   /**
@@ -68,9 +68,12 @@ export interface StoreOptions<
    * loss is then void, and `store.persistence.forced` says so.
    */
   readonly forceGranularity?: Granularity
-  /** What runs the commits. Default `native`; `simulated` (the only one for `:memory:`) keeps everything in plain memory. */
+  /** What runs the commits: `native` for files, `simulated` for `:memory:`. Default: the one that fits the path. */
   readonly executor?: 'native' | 'simulated'
 }
+
+/** What an array key may begin with: some of its elements. */
+export type Leading<K> = K extends readonly (infer Element)[] ? readonly Element[] : never
 
 /** Bounds of a stretch of keys. All that are given apply together; with none, the stretch is the whole keyspace. */
 export interface KeyBounds<K> {
@@ -86,7 +89,7 @@ export interface KeyBounds<K> {
    * Only keys that begin with this: a string (utf8, and string keys of ordered), a Buffer (binary), or an array
    * (ordered: array keys whose first elements are these). Keyspaces of uint32 keys have no prefixes.
    */
-  readonly prefix?: K | undefined
+  readonly prefix?: K | Leading<K> | undefined
 }
 
 /** Which rows an iteration gives, and in which order. */

@@ -1,6 +1,6 @@
-import { DaxkvError } from '../errors.js'
 import type { Persistence } from '../pmem/persistent-memory.js'
 import { PAGE_BYTES } from '../pmem/program.js'
+import { checkFunction } from './arguments.js'
 import { checkPool } from './check.js'
 import { STATE_BUSY, STATE_CLOSED, type StoreContext } from './context.js'
 import { KeyspaceHandle } from './keyspace.js'
@@ -12,7 +12,7 @@ import type { Store } from './store-interface.js'
 import type { AnyKey, CheckReport, KeyEncoding, KeyOf, KeyspaceInfo, ValueEncoding, ValueOf } from './types.js'
 
 /** An open pool, which is its own default keyspace. */
-export class StoreHandle extends KeyspaceHandle<AnyKey, unknown> implements Store<AnyKey, unknown> {
+export class StoreHandle extends KeyspaceHandle<AnyKey, unknown> implements Store<AnyKey> {
   constructor(
     context: StoreContext,
     private readonly named: Keyspaces,
@@ -60,9 +60,7 @@ export class StoreHandle extends KeyspaceHandle<AnyKey, unknown> implements Stor
   transaction<T>(action: () => T): T {
     const { context } = this
     if (context.state !== 0) throw context.writeRefusal()
-    if (typeof action !== 'function') {
-      throw new DaxkvError('INVALID_ARGUMENT', `transaction: action must be a function, not ${typeof action}`)
-    }
+    checkFunction('transaction', 'action', action)
     return context.run(action, 'transaction')
   }
 

@@ -32,7 +32,10 @@ async function check(pool: string, options: ReadOptions): Promise<void> {
   for (const line of lines) output.line(line)
   await output.flush()
   if (!report.ok) {
-    throw new CliError('DAMAGED', `${pool}: ${plural(report.problems.length, 'problem')}; restore the pool from a backup`)
+    throw new CliError(
+      'DAMAGED',
+      `${pool}: ${plural(report.problems.length, 'problem')}; restore the pool from a backup`,
+    )
   }
 }
 

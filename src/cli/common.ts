@@ -12,7 +12,7 @@ import {
   type ValueEncoding,
 } from '../index.js'
 import { CliError } from './cli-error.js'
-import { formatBytes } from './layout.js'
+import { formatBytes, plural } from './layout.js'
 
 const KEY_ENCODINGS: readonly KeyEncoding[] = ['ordered', 'utf8', 'binary', 'uint32']
 const VALUE_ENCODINGS: readonly ValueEncoding[] = ['msgpack', 'json', 'string', 'binary']
@@ -44,17 +44,12 @@ export function addBaseOptions(command: Command): Command {
     .option('--verbose', 'print the stack trace of an error, and its cause')
 }
 
-export function addKeyspaceOptions(command: Command): Command {
+export function addKeyspaceOptions(command: Command, mayCreate: boolean): Command {
+  const when = mayCreate ? 'used if the keyspace is new' : 'fail if it is another one'
   return command
     .option('-k, --keyspace <name>', 'keyspace to use (default: the one without a name)')
-    .addOption(
-      new Option('--key-encoding <encoding>', 'encoding of the keys, if the keyspace is new').choices(KEY_ENCODINGS),
-    )
-    .addOption(
-      new Option('--value-encoding <encoding>', 'encoding of the values, if the keyspace is new').choices(
-        VALUE_ENCODINGS,
-      ),
-    )
+    .addOption(new Option('--key-encoding <encoding>', `encoding of the keys; ${when}`).choices(KEY_ENCODINGS))
+    .addOption(new Option('--value-encoding <encoding>', `encoding of the values; ${when}`).choices(VALUE_ENCODINGS))
 }
 
 export function addReadOptions(command: Command): Command {
@@ -77,15 +72,17 @@ export function openForReading(path: string, options: ReadOptions): Store {
     return open(path, { readOnly: true })
   } catch (error) {
     if (!(error instanceof DaxkvError) || error.code !== 'NEEDS_RECOVERY') throw error
-    if (options.recover === true) return open(path, { create: false })
+    if (options.recover === true) return openForWriting(path, { create: false })
     throw new DaxkvError('NEEDS_RECOVERY', `${error.message}; --recover does that and goes on`, { path, cause: error })
   }
 }
 
-/** Opens a pool for writing, and says so on standard error when that has created it. */
+/** Opens a pool for writing, and says so on standard error when that has recovered or created it. */
 export function openForWriting(path: string, options: WriteOptions): Store {
   try {
-    return open(path, { create: false })
+    const store = open(path, { create: false })
+    noteRecovery(store)
+    return store
   } catch (error) {
     if (!(error instanceof DaxkvError) || error.code !== 'POOL_NOT_FOUND' || !options.create) throw error
   }
@@ -111,13 +108,37 @@ export function keyspaceForWriting(store: Store, name: string, options: WriteOpt
   return keyspace
 }
 
+/** What opening the pool had to repair; undefined when it had been closed cleanly. */
+export function describeRecovery(store: Store): string | undefined {
+  const { outcome, txid, lines } = store.stats().recovery
+  switch (outcome) {
+    case 'clean':
+      return undefined
+    case 'nothing':
+      return 'no transaction was under way, nothing to repair'
+    case 'finished':
+      return `transaction ${txid} was complete, ${plural(lines, 'cache line')} made durable again`
+    case 'rolled-back':
+      return `transaction ${txid} was torn and is rolled back, ${plural(lines, 'cache line')} restored`
+  }
+}
+
 export function showKeyspace(name: string): string {
   return name === '' ? '(unnamed)' : name
+}
+
+export function describeKeyspace(name: string): string {
+  return name === '' ? 'the unnamed keyspace' : `keyspace ${name}`
 }
 
 /** A line for people beside the output. */
 export function note(text: string): void {
   process.stderr.write(`daxkv: ${text}\n`)
+}
+
+function noteRecovery(store: Store): void {
+  const text = describeRecovery(store)
+  if (text !== undefined) note(`${store.path} was not closed cleanly; ${text}`)
 }
 
 function hasKeyspace(store: Store, name: string): boolean {
@@ -131,9 +152,12 @@ function keyspaceNamed(store: Store, name: string, options: KeyspaceChoice): Any
     ['values', options.valueEncoding, store.valueEncoding],
   ] as const) {
     if (wanted === undefined || wanted === actual) continue
-    throw new DaxkvError('ENCODING_MISMATCH', `the ${what} of the unnamed keyspace of ${store.path} are ${actual}, not ${wanted}`)
+    throw new DaxkvError(
+      'ENCODING_MISMATCH',
+      `the ${what} of the unnamed keyspace of ${store.path} are ${actual}, not ${wanted}`,
+    )
   }
-  return store as unknown as AnyKeyspace // its key type depends on the pool
+  return store // its key type depends on the pool
 }
 
 function noSuchKeyspace(store: Store, name: string): CliError {

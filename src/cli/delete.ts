@@ -4,6 +4,7 @@ import {
   addBaseOptions,
   addKeyspaceOptions,
   type BaseOptions,
+  describeKeyspace,
   existingKeyspace,
   type KeyspaceChoice,
   openForWriting,
@@ -18,7 +19,7 @@ export function addDelete(program: Command): void {
     .description('remove keys, in one transaction')
     .argument('<pool>', 'pool file')
     .argument('<key...>', 'keys')
-  addKeyspaceOptions(command)
+  addKeyspaceOptions(command, false)
   addBaseOptions(command)
     .addHelpText(
       'after',
@@ -45,5 +46,6 @@ async function remove(pool: string, keyTexts: string[], options: BaseOptions & K
     await output.flush()
   }
   const absent = keys.filter((_key, i) => !deleted[i]).map((key) => showKey(key, keyspace.keyEncoding))
-  if (absent.length > 0) throw new CliError('KEY_NOT_FOUND', `no key ${absent.join(', ')}`)
+  if (absent.length > 0)
+    throw new CliError('KEY_NOT_FOUND', `no key ${absent.join(', ')} in ${describeKeyspace(keyspace.name)}`)
 }

@@ -5,6 +5,7 @@ import {
   addBaseOptions,
   addKeyspaceOptions,
   addReadOptions,
+  describeKeyspace,
   existingKeyspace,
   openForReading,
   type ReadOptions,
@@ -23,7 +24,7 @@ export function addGet(program: Command): void {
     .description('print the value of a key')
     .argument('<pool>', 'pool file')
     .argument('<key>', 'key')
-  addKeyspaceOptions(command)
+  addKeyspaceOptions(command, false)
   command.option('--raw', 'print the stored bytes as they are')
   addBaseOptions(addReadOptions(command))
     .addHelpText(
@@ -70,7 +71,6 @@ function display(value: unknown, keyspace: AnyKeyspace, onTerminal: boolean): st
 }
 
 function absent(keyspace: AnyKeyspace, keyText: string): never {
-  const where = keyspace.name === '' ? '' : ` in keyspace ${keyspace.name}`
   const key = showKey(parseKey(keyText, keyspace.keyEncoding), keyspace.keyEncoding)
-  throw new CliError('KEY_NOT_FOUND', `no key ${key}${where}`)
+  throw new CliError('KEY_NOT_FOUND', `no key ${key} in ${describeKeyspace(keyspace.name)}`)
 }

@@ -1,7 +1,14 @@
 import type { Command } from 'commander'
 import type { Store } from '../index.js'
-import { addBaseOptions, addReadOptions, openForReading, type ReadOptions, showKeyspace } from './common.js'
-import { formatBytes, formatCount, formatTable } from './layout.js'
+import {
+  addBaseOptions,
+  addReadOptions,
+  describeRecovery,
+  openForReading,
+  type ReadOptions,
+  showKeyspace,
+} from './common.js'
+import { formatBytes, formatCount, formatFact, formatTable } from './layout.js'
 import { Output } from './output.js'
 
 const PAGE_BYTES = 4096
@@ -29,12 +36,12 @@ async function info(pool: string, options: ReadOptions): Promise<void> {
     const { path, persistence } = store
     output.line(JSON.stringify({ path, persistence, stats: store.stats(), keyspaces: store.keyspaces() }))
   } else {
-    for (const line of describe(store)) output.line(line)
+    for (const line of describe(store, output.columns)) output.line(line)
   }
   await output.flush()
 }
 
-function describe(store: Store): string[] {
+function describe(store: Store, columns: number | undefined): string[] {
   const stats = store.stats()
   const { persistence } = store
   const usedBytes = stats.allocatedPages * PAGE_BYTES
@@ -44,33 +51,27 @@ function describe(store: Store): string[] {
     ['size', `${formatBytes(stats.capacityBytes)}, ${formatBytes(usedBytes)} of it in use (${share} %)`],
     ['log', formatBytes(stats.logPages * PAGE_BYTES)],
     ['transactions', formatCount(stats.txid)],
-    ['shutdown', describeRecovery(store)],
+    ['last close', lastClose(store)],
     ['persistence', `${persistence.granularity}${persistence.forced ? ' (FORCED: void against power loss)' : ''}`],
     ['', persistence.reason],
-    ['', `flush ${persistence.flushInstruction}, domain ${persistence.persistenceDomain}, MAP_SYNC ${yes(persistence.mapSync)}`],
+    [
+      '',
+      `flush ${persistence.flushInstruction}, domain ${persistence.persistenceDomain}, MAP_SYNC ${yes(persistence.mapSync)}`,
+    ],
   ]
   const keyspaces = store
     .keyspaces()
     .map((info) => [showKeyspace(info.name), info.keyEncoding, info.valueEncoding, formatCount(info.entries)])
   return [
-    ...facts.map(([name, value]) => `${name.padEnd(13)} ${value}`),
+    ...facts.flatMap(([name, value]) => formatFact(name, value, 12, columns)),
     '',
     ...formatTable([['KEYSPACE', 'KEYS', 'VALUES', 'ENTRIES'], ...keyspaces]),
   ]
 }
 
-function describeRecovery(store: Store): string {
-  const { outcome, txid, lines } = store.stats().recovery
-  switch (outcome) {
-    case 'clean':
-      return 'clean'
-    case 'nothing':
-      return 'not clean; no transaction was under way, nothing to repair'
-    case 'finished':
-      return `not clean; transaction ${txid} was complete, ${lines} cache lines made durable again`
-    case 'rolled-back':
-      return `not clean; transaction ${txid} was torn and has been rolled back, ${lines} cache lines restored`
-  }
+function lastClose(store: Store): string {
+  const recovery = describeRecovery(store)
+  return recovery === undefined ? 'clean' : `not clean; ${recovery}`
 }
 
 function yes(value: boolean): string {

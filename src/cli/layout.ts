@@ -47,3 +47,20 @@ export function clip(text: string, columns: number | undefined): string {
   if (columns === undefined || text.length <= columns) return text
   return `${text.slice(0, Math.max(0, columns - 1))}…`
 }
+
+/** A label before a text that is broken between words; the lines after the first are indented to match. */
+export function formatFact(label: string, text: string, labelWidth: number, columns = 100): string[] {
+  const lines: string[] = []
+  let line = label.padEnd(labelWidth)
+  let empty = true
+  for (const word of text.split(' ')) {
+    if (!empty && line.length + 1 + word.length > columns) {
+      lines.push(line)
+      line = ' '.repeat(labelWidth)
+      empty = true
+    }
+    line += ` ${word}`
+    empty = false
+  }
+  return [...lines, line]
+}

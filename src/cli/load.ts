@@ -17,7 +17,7 @@ import { Output } from './output.js'
 import { Progress } from './progress.js'
 import { fromJsonLine } from './texts.js'
 
-const DEFAULT_BATCH_ROWS = 1000
+const DEFAULT_BATCH_ROWS = 10_000
 /** Also ends a transaction, so that rows of large values do not pile up in memory. */
 const BATCH_INPUT_BYTES = 16 * 1024 * 1024
 
@@ -38,8 +38,13 @@ export function addLoad(program: Command): void {
     .description('store JSON lines, or a directory of JSON files; creates the pool if there is none')
     .argument('<pool>', 'pool file')
     .argument('<source>', 'file of JSON lines, - for standard input, or a directory')
-  addKeyspaceOptions(command)
-  command.option('-b, --batch <rows>', 'rows in a transaction; 0 stores all of them in one', parseCount, DEFAULT_BATCH_ROWS)
+  addKeyspaceOptions(command, true)
+  command.option(
+    '-b, --batch <rows>',
+    'rows in a transaction; 0 stores all of them in one',
+    parseCount,
+    DEFAULT_BATCH_ROWS,
+  )
   addBaseOptions(addWriteOptions(command))
     .addHelpText(
       'after',
@@ -113,6 +118,8 @@ class Loader {
       this.commit()
       // Also an empty input makes the pool and names a wrong one.
       this.opened(this.options)
+    } catch (error) {
+      throw this.withRowsStored(error)
     } finally {
       progress.stop()
       process.off('SIGINT', stop).off('SIGTERM', stop)
@@ -152,7 +159,12 @@ class Loader {
       return
     }
     const name = item.keyspace ?? this.options.keyspace ?? ''
-    this.batch.push({ keyspace: this.keyspaceOf(name, this.options), key: item.key, value: item.value, origin: item.origin })
+    this.batch.push({
+      keyspace: this.keyspaceOf(name, this.options),
+      key: item.key,
+      value: item.value,
+      origin: item.origin,
+    })
   }
 
   private batchIsFull(): boolean {
@@ -179,12 +191,14 @@ class Loader {
         literal ? value : fromJsonLine(value, keyspace.valueEncoding),
       )
     } catch (error) {
-      if (!(error instanceof DaxkvError) && !(error instanceof CliError)) throw error
-      const message = `${origin}: ${error.message}; ${plural(this.rows, 'row')} of earlier transactions stored`
-      throw error instanceof CliError
-        ? new CliError(error.code, message, error)
-        : new DaxkvError(error.code, message, { path: this.pool, cause: error })
+      throw withMessage(error, (message) => `${origin}: ${message}`)
     }
+  }
+
+  /** Whoever has to mend the input and start again wants to know. */
+  private withRowsStored(error: unknown): unknown {
+    if (this.store === undefined) return error
+    return withMessage(error, (message) => `${message}; ${plural(this.rows, 'row')} of earlier transactions stored`)
   }
 
   /** Opens the pool at the first use: a pool that is created takes the encodings its first line declares. */
@@ -204,4 +218,10 @@ class Loader {
     }
     return keyspace
   }
+}
+
+function withMessage(error: unknown, change: (message: string) => string): unknown {
+  if (error instanceof CliError) return new CliError(error.code, change(error.message), error)
+  if (error instanceof DaxkvError) return new DaxkvError(error.code, change(error.message), { cause: error })
+  return error
 }

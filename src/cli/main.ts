@@ -42,24 +42,27 @@ async function run(args: readonly string[]): Promise<number> {
   process.stderr.on('error', () => {})
   try {
     if (args.length === 0) {
-      createProgram().outputHelp()
+      createProgram().outputHelp({ error: true })
       return EXIT_USAGE
     }
     await createProgram().parseAsync(args, { from: 'user' })
     return EXIT_OK
   } catch (error) {
     if (error instanceof OutputClosed) return EXIT_OK
-    if (error instanceof CommanderError) return reportUsage(error)
+    if (error instanceof CommanderError) return reportUsage(error, args)
     process.stderr.write(`daxkv: ${codeOf(error)}: ${oneLine(messageOf(error))}\n`)
     if (args.includes('--verbose')) process.stderr.write(`${stackOf(error)}\n`)
     return exitCodeOf(error)
   }
 }
 
-function reportUsage(error: CommanderError): number {
+function reportUsage(error: CommanderError, args: readonly string[]): number {
   // Help and version come this way too.
   if (error.exitCode === 0) return EXIT_OK
-  process.stderr.write(`daxkv: USAGE: ${oneLine(error.message.replace(/^error: /, ''))}; see daxkv --help\n`)
+  const known = createProgram().commands.some((command) => command.name() === args[0])
+  const help = `see daxkv ${known ? `${args[0]} ` : ''}--help`
+  const message = oneLine(error.message.replace(/^error: /, '')).replace(/\.$/, '')
+  process.stderr.write(`daxkv: USAGE: ${message}; ${help}\n`)
   return EXIT_USAGE
 }
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { type ProbeReport, probePath } from '../pmem/probe.js'
 import { addBaseOptions, type BaseOptions } from './common.js'
 import { EXIT_NEGATIVE } from './exit-codes.js'
-import { formatBytes, plural } from './layout.js'
+import { formatBytes, formatFact, plural } from './layout.js'
 import { Output } from './output.js'
 
 export function addProbe(program: Command): void {
@@ -28,14 +28,14 @@ async function probe(path: string, options: BaseOptions): Promise<void> {
   const report = probePath(path)
   const good = report.granularity !== 'page'
   const output = new Output(process.stdout)
-  const lines = options.json === true ? [JSON.stringify({ good, ...report })] : describe(report, good)
+  const lines = options.json === true ? [JSON.stringify({ good, ...report })] : describe(report, good, output.columns)
   for (const line of lines) output.line(line)
   await output.flush()
   // An answer, not an error: nothing on standard error.
   if (!good) process.exitCode = EXIT_NEGATIVE
 }
 
-function describe(report: ProbeReport, good: boolean): string[] {
+function describe(report: ProbeReport, good: boolean, columns: number | undefined): string[] {
   const { unsafeRanges } = report
   const unsafeBytes = unsafeRanges.reduce((sum, range) => sum + range.length, 0)
   const facts: [string, string][] = [
@@ -52,8 +52,8 @@ function describe(report: ProbeReport, good: boolean): string[] {
   }
   return [
     `${good ? 'yes' : 'no'}: flushes ${good ? 'are enough' : 'alone are not enough'} here`,
-    report.verdict,
+    ...formatFact('', report.verdict, 0, columns).map((line) => line.trim()),
     '',
-    ...facts.map(([name, value]) => `${name.padEnd(12)} ${value}`),
+    ...facts.flatMap(([name, value]) => formatFact(name, value, 11, columns)),
   ]
 }

@@ -3,11 +3,26 @@ import { formatCount } from './layout.js'
 
 /** A progress bar on standard error; nothing when that is not a terminal or the end is not known. */
 export class Progress {
-  private readonly bar: SingleBar | undefined
+  private bar: SingleBar | undefined
+  private readonly shown: boolean
 
-  constructor(totalBytes: number | undefined) {
-    if (totalBytes === undefined || totalBytes === 0 || !process.stderr.isTTY) return
-    this.bar = new SingleBar(
+  constructor(private readonly totalBytes: number | undefined) {
+    this.shown = totalBytes !== undefined && totalBytes > 0 && process.stderr.isTTY
+  }
+
+  update(inputBytes: number, rows: number): void {
+    if (!this.shown) return
+    // Drawn only now: before the first transaction there may be notes to print.
+    this.bar ??= this.start()
+    this.bar.update(inputBytes, { rows: formatCount(rows) })
+  }
+
+  stop(): void {
+    this.bar?.stop()
+  }
+
+  private start(): SingleBar {
+    const bar = new SingleBar(
       {
         format: '{bar} {percentage} % | {rows} rows | {eta_formatted} left',
         stream: process.stderr,
@@ -18,14 +33,7 @@ export class Progress {
       },
       Presets.shades_classic,
     )
-    this.bar.start(totalBytes, 0, { rows: '0' })
-  }
-
-  update(inputBytes: number, rows: number): void {
-    this.bar?.update(inputBytes, { rows: formatCount(rows) })
-  }
-
-  stop(): void {
-    this.bar?.stop()
+    bar.start(this.totalBytes ?? 0, 0, { rows: '0' })
+    return bar
   }
 }

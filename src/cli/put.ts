@@ -25,7 +25,7 @@ export function addPut(program: Command): void {
     .argument('<pool>', 'pool file')
     .argument('<key>', 'key')
     .argument('[value]', 'value; - reads it from standard input')
-  addKeyspaceOptions(command)
+  addKeyspaceOptions(command, true)
   command
     .option('-f, --file <path>', 'read the value from a file')
     .option('--if-absent', 'only if the key does not exist (exit status 1 if it does)')

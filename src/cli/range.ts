@@ -31,8 +31,11 @@ interface RangeCommandOptions extends ReadOptions {
 }
 
 export function addRange(program: Command): void {
-  const command = program.command('range').description('print rows in the order of their keys').argument('<pool>', 'pool file')
-  addKeyspaceOptions(command)
+  const command = program
+    .command('range')
+    .description('print rows in the order of their keys')
+    .argument('<pool>', 'pool file')
+  addKeyspaceOptions(command, false)
   command
     .option('--gt <key>', 'only keys after this one')
     .option('--gte <key>', 'only this key and keys after it')

@@ -23,7 +23,14 @@ const TYPED_ARRAYS = {
   BigUint64Array,
 } as const
 
-const ERRORS: Record<string, ErrorConstructor> = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError }
+const ERRORS: Record<string, ErrorConstructor> = {
+  Error,
+  EvalError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+  TypeError,
+}
 
 /** One line of JSON, or several with `indent`. */
 export function stringifyTagged(value: unknown, indent?: number): string {
@@ -53,7 +60,11 @@ function objectToTagged(value: object): unknown {
   if (Array.isArray(value)) return value.map(toTagged)
   if (Buffer.isBuffer(value)) return tagged('binary', value.toString('base64'))
   if (value instanceof Date) return tagged('date', Number.isNaN(value.getTime()) ? null : value.toISOString())
-  if (value instanceof Map) return tagged('map', Array.from(value, ([key, item]) => [toTagged(key), toTagged(item)]))
+  if (value instanceof Map)
+    return tagged(
+      'map',
+      Array.from(value, ([key, item]) => [toTagged(key), toTagged(item)]),
+    )
   if (value instanceof Set) return tagged('set', Array.from(value, toTagged))
   if (value instanceof RegExp) return { ...tagged('regexp', value.source), flags: value.flags }
   if (value instanceof Error) return { ...tagged('error', value.message), name: value.name }
@@ -139,7 +150,7 @@ function isPairs(data: unknown): data is [unknown, unknown][] {
 
 function bytesOf(base64: string): ArrayBuffer {
   const bytes = Buffer.from(base64, 'base64')
-  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer
+  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)
 }
 
 function toTypedArray(name: keyof typeof TYPED_ARRAYS, base64: string): unknown {

@@ -71,7 +71,11 @@ function parseLoosely(text: string, what: string): unknown {
   } catch (error) {
     if (error instanceof CliError) throw error
     const reason = error instanceof Error ? error.message : String(error)
-    throw new CliError('USAGE', `the ${what} ${quote(text)} begins like JSON and is not (${reason}); quote it to make it a string`, error)
+    throw new CliError(
+      'USAGE',
+      `the ${what} ${quote(text)} begins like JSON and is not (${reason}); quote it to make it a string`,
+      error,
+    )
   }
 }
 

@@ -27,6 +27,8 @@ export interface SimulatedMemoryOptions {
   readonly segmentShift: number
   /** Granularity to behave as. Default `cache-line`. */
   readonly granularity?: Granularity
+  /** Whether the granularity was asked for by `forceGranularity`. Default false. */
+  readonly forced?: boolean
   /** Keep an event log, from which crash images can be made. Default false. */
   readonly record?: boolean
   /** First content of the medium, such as a crash image (copied). The rest is zero. */
@@ -60,14 +62,14 @@ export class SimulatedMemory implements PersistentMemory {
   #closed = false
 
   constructor(options: SimulatedMemoryOptions) {
-    const { sizeBytes, segmentShift, granularity = 'cache-line', record = false, image } = options
+    const { sizeBytes, segmentShift, granularity = 'cache-line', forced = false, record = false, image } = options
     checkSize(sizeBytes)
     this.segmentShift = segmentShift
     this.#granularity = granularity
     this.persistence = {
       granularity,
-      detectedGranularity: granularity,
-      forced: false,
+      detectedGranularity: 'cache-line',
+      forced,
       flushInstruction: 'none',
       persistenceDomain: 'unknown',
       mapSync: false,

@@ -1,5 +1,5 @@
 /**
- * The on-media format, all of it: named offsets and sizes. `docs/format.md` draws the same bytes; `test/pool/format.test.ts`
+ * The on-media format, all of it: named offsets and sizes. `docs/format.md` draws the same bytes; `test/docs/format.test.ts`
  * holds the two together. Little-endian throughout. Offsets are in bytes from the start of the page named.
  *
  *     page 0, 1            identity, twice (immutable)

@@ -63,7 +63,8 @@ export interface PoolFile {
  */
 export function openPoolFile(path: string, options: PoolFileOptions): PoolFile {
   if (options.memory !== undefined) return adopt(options.memory, path, options)
-  if (path === MEMORY_PATH || options.executor === 'simulated') return openMemory(options)
+  checkExecutor(path, options)
+  if (path === MEMORY_PATH) return openMemory(options)
   for (;;) {
     const fd = openExisting(path, options.readOnly)
     if (fd !== undefined) return openFile(fd, path, options)
@@ -75,6 +76,15 @@ export function openPoolFile(path: string, options: PoolFileOptions): PoolFile {
     const created = createFile(path, options)
     if (created !== undefined) return created
     // Somebody else created it in the meantime: open theirs.
+  }
+}
+
+/** Memory pools and files have one executor each; a mix-up must not end in a store that forgets. */
+function checkExecutor(path: string, options: PoolFileOptions): void {
+  const { executor } = options
+  const fitting = path === MEMORY_PATH ? 'simulated' : 'native'
+  if (executor !== undefined && executor !== fitting) {
+    throw new DaxkvError('INVALID_ARGUMENT', `executor '${executor}' cannot open ${path}: only '${fitting}' can`, { path })
   }
 }
 
@@ -116,11 +126,18 @@ function plan(options: PoolFileOptions, inMemory: boolean): { geometry: Geometry
 }
 
 function openMemory(options: PoolFileOptions): PoolFile {
+  if (options.requireGranularity !== undefined) {
+    throw new DaxkvError(
+      'GRANULARITY_UNAVAILABLE',
+      `requireGranularity '${options.requireGranularity}' cannot be met by ${MEMORY_PATH}: nothing in it outlives the process`,
+      { path: MEMORY_PATH },
+    )
+  }
   const { geometry, capacityPages } = plan(options, true)
   const memory = new SimulatedMemory({
     sizeBytes: capacityPages * PAGE_BYTES,
     segmentShift: geometry.segmentShift,
-    ...(options.forceGranularity === undefined ? {} : { granularity: options.forceGranularity }),
+    ...(options.forceGranularity === undefined ? {} : { granularity: options.forceGranularity, forced: true }),
   })
   formatPool(memory, geometry, capacityPages, options.random)
   return { memory, identity: identityOf(memory, MEMORY_PATH) }

@@ -3,13 +3,13 @@ import { DaxkvError } from '../errors.js'
 import type { MemoryView } from '../pmem/memory-view.js'
 import { PAGE_BYTES } from '../pmem/program.js'
 import { descriptorOffset, extentPages } from './extent.js'
+import { headOf, KeyBuffer } from './key.js'
 import {
   branchChild,
   checkNode,
   checkPlace,
   checkRoot,
   MAX_INLINE_BYTES,
-  MAX_KEY_BYTES,
   nodeCount,
   nodeDeadBytes,
   nodeHeapStart,
@@ -26,7 +26,7 @@ import {
   WORD_ENTRIES_LO,
   WORD_KEYSPACE,
 } from './node.js'
-import { copyNodeKey, headOf } from './search.js'
+import { copyNodeKey } from './search.js'
 import type { TreeContext } from './tree.js'
 
 /** One thing wrong with a tree. */
@@ -49,6 +49,8 @@ export interface TreeReport {
   readonly leaves: number
   readonly problems: readonly TreeProblem[]
 }
+
+const scratch = new KeyBuffer()
 
 /** After this many problems the rest is not listed. */
 const MAX_PROBLEMS = 100
@@ -171,19 +173,18 @@ class TreeChecker {
     const count = nodeCount(view, base)
     const prefixLength = nodePrefixLength(view, base)
     const keys: Buffer[] = []
-    const scratch = Buffer.alloc(MAX_KEY_BYTES)
     let live = prefixBytes(prefixLength)
     this.covered.fill(0)
-    if (prefixLength > 0) this.cover(pageId, nodePrefixOffset(view, base), prefixLength)
+    if (live > 0) this.cover(pageId, nodePrefixOffset(view, base), prefixLength)
     for (let i = 0; i < count; i++) {
       const place = slotPlace(view, base, i)
       checkPlace(view, base, place, isLeaf)
       const length = placeLength(place, isLeaf)
       live += payloadBytes(length)
       this.cover(pageId, placeOffset(place), payloadBytes(length))
-      const key = Buffer.from(scratch.subarray(0, copyNodeKey(view, base, lead, i, scratch, 0)))
+      const key = Buffer.from(scratch.bytes.subarray(0, copyNodeKey(view, base, lead, i, scratch.words)))
       keys.push(key)
-      if (view.i32[(base >>> 2) + SLOTS_WORD + 2 * i] !== headOf(key, prefixLength, key.length)) {
+      if (view.i32[(base >>> 2) + SLOTS_WORD + 2 * i] !== headOf(scratch.words, prefixLength, key.length)) {
         this.report(pageId, `the head of entry ${i} is wrong`)
       }
       if (i > 0 && Buffer.compare(keys[i - 1], key) >= 0) this.report(pageId, `entry ${i} is out of order`)

@@ -3,13 +3,13 @@ import type { MemoryView } from '../pmem/memory-view.js'
 import { PAGE_BYTES } from '../pmem/program.js'
 import type { PageSpace } from '../tx/page-space.js'
 import { locateExtent } from './extent.js'
+import { copyKeyWords, copyWords, KeyBuffer, loadKey, MAX_KEY_BYTES } from './key.js'
 import {
   branchChild,
   checkNode,
   checkRoot,
   failNode,
   failPage,
-  MAX_KEY_BYTES,
   MAX_LEVELS,
   nodeCount,
   nodePrefixLength,
@@ -17,7 +17,7 @@ import {
   SLOTS_WORD,
   VALUE_IN_EXTENT,
 } from './node.js'
-import { copyBytes, search } from './search.js'
+import { searchNode } from './search.js'
 import type { Tree } from './tree.js'
 
 /** A range of keys by bytes. At most one lower and one upper bound; without one the range is open at that end. */
@@ -45,11 +45,10 @@ const TO_KEY = 2
  *
  * In every node on the way down the cursor works out once which children or entries lie in the range, so that stepping
  * inside a leaf compares no keys. When the tree's `version` has changed, the next step looks for the last key again.
- * The bounds given to `seek` are not copied and must not change while the cursor is in use.
  */
 export class Cursor {
   /** The key of the current entry: `keyLength` bytes from 0. Owned by the cursor, overwritten by the next step. */
-  readonly key: Buffer = Buffer.alloc(MAX_KEY_BYTES)
+  readonly key: Buffer
   keyLength = 0
   /** The value of the current entry; valid until the next write to the store. */
   valueView: MemoryView
@@ -59,8 +58,12 @@ export class Cursor {
   valuePage = 0
 
   private reverse = false
-  private lower: Buffer | undefined
-  private upper: Buffer | undefined
+  private readonly keyWords: Int32Array
+  /** The bounds, copied; their lengths are -1 where the range is open. */
+  private lower: KeyBuffer | undefined
+  private upper: KeyBuffer | undefined
+  private lowerLength = -1
+  private upperLength = -1
   private lowerInclusive = false
   private upperInclusive = false
 
@@ -96,13 +99,18 @@ export class Cursor {
     this.version = tree.version
     this.valueView = this.space.view
     this.leafView = this.space.view
+    const key = new KeyBuffer()
+    this.key = key.bytes
+    this.keyWords = key.words
   }
 
   /** Sets the range and goes in front of its first entry (with `reverse`: behind its last). */
   seek(range: KeyRange): void {
-    this.lower = range.gt ?? range.gte
+    const lower = range.gt ?? range.gte
+    const upper = range.lt ?? range.lte
+    this.lowerLength = lower === undefined ? -1 : loadKey((this.lower ??= new KeyBuffer()), lower, lower.length)
+    this.upperLength = upper === undefined ? -1 : loadKey((this.upper ??= new KeyBuffer()), upper, upper.length)
     this.lowerInclusive = range.gt === undefined
-    this.upper = range.lt ?? range.lte
     this.upperInclusive = range.lt === undefined
     this.reverse = range.reverse === true
     this.state = this.reverse ? AFTER : BEFORE
@@ -160,18 +168,14 @@ export class Cursor {
     return visited
   }
 
-  /** Copies the current key to a buffer; returns its length. */
+  /** Copies the current key to a buffer (also to `key` itself); returns its length. */
   copyKey(target: Buffer, offset: number): number {
-    if (this.keyLoaded) {
-      copyBytes(this.key, 0, target, offset, this.keyLength)
-      return this.keyLength
-    }
-    const { prefixLength, leafBase } = this
-    const place = this.leafView.i32[(leafBase >>> 2) + SLOTS_WORD + 1 + 2 * this.leafIndex]
-    copyBytes(this.key, 0, target, offset, prefixLength)
-    const suffixLength = this.keyLength - prefixLength
-    copyBytes(this.leafView.u8, leafBase + ((place & 1023) << 2), target, offset + prefixLength, suffixLength)
-    return this.keyLength
+    if (!this.keyLoaded) this.loadKey()
+    const { key, keyLength } = this
+    if (target === key && offset === 0) return keyLength
+    if (keyLength > 40) target.set(key.subarray(0, keyLength), offset)
+    else for (let i = 0; i < keyLength; i++) target[offset + i] = key[i]
+    return keyLength
   }
 
   private forward(): boolean {
@@ -262,15 +266,15 @@ export class Cursor {
    * range; for TO_KEY whether the key is still there.
    */
   private descend(depth: number, mode: number): boolean {
-    const { space, lower, upper } = this
+    const { space, lowerLength, upperLength } = this
     let pageId = this.tree.rootPage
     let level: number
     if (depth < 0) {
       space.locate(pageId)
       level = checkRoot(space.view, space.base, pageId)
       this.levels = level + 1
-      this.atLower[0] = lower === undefined ? 0 : 1
-      this.atUpper[0] = upper === undefined ? 0 : 1
+      this.atLower[0] = lowerLength < 0 ? 0 : 1
+      this.atUpper[0] = upperLength < 0 ? 0 : 1
     } else {
       space.locate(this.pages[depth])
       level = this.levels - 1 - depth
@@ -283,22 +287,23 @@ export class Cursor {
       this.pages[depth] = pageId
       let first = 0
       let last = nodeCount(view, base)
-      if (lower !== undefined && this.atLower[depth] === 1) first = childOf(view, base, lower, lower.length)
-      if (upper !== undefined && this.atUpper[depth] === 1) last = childOf(view, base, upper, upper.length)
+      if (this.atLower[depth] === 1) first = this.childOf(level, pageId, this.lower, lowerLength)
+      if (this.atUpper[depth] === 1) last = this.childOf(level, pageId, this.upper, upperLength)
       // Bounds that cross leave the range empty: both go on into the same child, where no entry lies between them.
       if (first > last) last = first
       this.first[depth] = first
       this.last[depth] = last
       let index = mode === TO_FIRST ? first : last
       if (mode === TO_KEY) {
-        index = childOf(view, base, this.key, this.keyLength)
+        const at = searchNode(view, base, pageId, level, this.keyWords, this.keyLength)
+        index = at < 0 ? ~at : at + 1
         if (index < first) index = first
         if (index > last) index = last
       }
       this.indexes[depth] = index
       pageId = this.enterChild(depth)
     }
-    return this.enterLeaf(depth, mode)
+    return this.enterLeaf(depth, pageId, mode)
   }
 
   /** Locates and checks the child taken at `depth` (whose node is located) and says which bounds reach into it. */
@@ -313,7 +318,7 @@ export class Cursor {
     return pageId
   }
 
-  private enterLeaf(depth: number, mode: number): boolean {
+  private enterLeaf(depth: number, pageId: number, mode: number): boolean {
     const { lower, upper } = this
     const { view, base } = this.space
     const count = nodeCount(view, base)
@@ -322,17 +327,17 @@ export class Cursor {
     let start = 0
     let stop = count
     if (lower !== undefined && this.atLower[depth] === 1) {
-      const at = search(view, base, 0, lower, lower.length)
+      const at = searchNode(view, base, pageId, 0, lower.words, this.lowerLength)
       start = at < 0 ? ~at : this.lowerInclusive ? at : at + 1
     }
     if (upper !== undefined && this.atUpper[depth] === 1) {
-      const at = search(view, base, 0, upper, upper.length)
+      const at = searchNode(view, base, pageId, 0, upper.words, this.upperLength)
       stop = at < 0 ? ~at : this.upperInclusive ? at + 1 : at
     }
     let found = start < stop
     this.leafIndex = mode === TO_FIRST ? start : stop - 1
     if (mode === TO_KEY) {
-      const at = search(view, base, 0, this.key, this.keyLength)
+      const at = searchNode(view, base, pageId, 0, this.keyWords, this.keyLength)
       found = at >= 0
       this.leafIndex = found ? at : ~at
     }
@@ -342,7 +347,7 @@ export class Cursor {
     this.leafStop = stop
     const prefixLength = nodePrefixLength(view, base)
     if (prefixLength > MAX_KEY_BYTES) failNode(view, base, 'a key is too long')
-    copyBytes(view.u8, base + nodePrefixOffset(view, base), this.key, 0, prefixLength)
+    copyWords(view.i32, (base + nodePrefixOffset(view, base)) >>> 2, this.keyWords, 0, prefixLength >>> 2)
     this.prefixLength = prefixLength
     return found
   }
@@ -350,13 +355,16 @@ export class Cursor {
   /** Reads value and key of the current entry. */
   private load(): void {
     this.loadValue()
-    const { key, prefixLength } = this
-    const { u8, i32 } = this.leafView
-    const place = i32[(this.leafBase >>> 2) + SLOTS_WORD + 1 + 2 * this.leafIndex]
-    const from = this.leafBase + ((place & 1023) << 2)
-    const suffixLength = this.keyLength - prefixLength
-    if (suffixLength > 48) copyBytes(u8, from, key, prefixLength, suffixLength)
-    else for (let i = 0; i < suffixLength; i++) key[prefixLength + i] = u8[from + i]
+    this.loadKey()
+  }
+
+  /** Puts the key of the current entry together; its prefix is there since the leaf was entered. */
+  private loadKey(): void {
+    const { prefixLength } = this
+    const { i32 } = this.leafView
+    const word = this.leafBase >>> 2
+    const place = i32[word + SLOTS_WORD + 1 + 2 * this.leafIndex]
+    copyKeyWords(i32, word + (place & 1023), this.keyWords, prefixLength >>> 2, this.keyLength - prefixLength)
     this.keyLoaded = true
   }
 
@@ -380,10 +388,11 @@ export class Cursor {
     this.valueLength = length
     this.valuePage = 0
   }
-}
 
-/** The child of a branch that a key belongs to. */
-function childOf(view: MemoryView, base: number, key: Buffer, keyLength: number): number {
-  const at = search(view, base, 4, key, keyLength)
-  return at < 0 ? ~at : at + 1
+  /** The child of the located branch that a bound belongs to. */
+  private childOf(level: number, pageId: number, key: KeyBuffer | undefined, keyLength: number): number {
+    if (key === undefined) return 0
+    const at = searchNode(this.space.view, this.space.base, pageId, level, key.words, keyLength)
+    return at < 0 ? ~at : at + 1
+  }
 }

@@ -2,9 +2,12 @@
 import { MemoryView } from '../pmem/memory-view.js'
 import { PAGE_BYTES } from '../pmem/program.js'
 import type { PageSpace } from '../tx/page-space.js'
+import { copyKeyWords, copyWords, headOf } from './key.js'
 import {
   checkPlace,
   failNode,
+  NODE_PREFIX_BYTES,
+  NODE_PREFIX_OFFSET,
   makePlace,
   nodeCount,
   nodeDeadBytes,
@@ -33,7 +36,7 @@ import {
   WORD_HEAP,
   WORD_RUN,
 } from './node.js'
-import { commonOfEntries, commonWithEntry, copyBytes, headOf } from './search.js'
+import { commonOfEntries, commonWithEntry } from './search.js'
 
 /** A copy of a node that is being rewritten. One is enough: nothing here calls back. */
 const scratch = new MemoryView(new ArrayBuffer(PAGE_BYTES))
@@ -66,7 +69,7 @@ function takeHeap(view: MemoryView, base: number, size: number, count: number): 
 export function placeLeafEntry(
   space: PageSpace,
   index: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
   value: Uint8Array,
   byteLength: number,
@@ -78,7 +81,7 @@ export function placeLeafEntry(
   const suffixLength = keyLength - prefixLength
   const size = payloadBytes(suffixLength + byteLength)
   const offset = takeHeap(view, base, size, count + 1)
-  copyBytes(key, prefixLength, view.u8, base + offset, suffixLength)
+  copyKeyWords(key, prefixLength >>> 2, view.i32, (base + offset) >>> 2, suffixLength)
   copyValue(value, byteLength, view.u8, base + offset + suffixLength)
   openSlot(view, base, index, count)
   const slot = (base >>> 2) + SLOTS_WORD + 2 * index
@@ -92,7 +95,7 @@ export function placeLeafEntry(
 export function placeBranchEntry(
   space: PageSpace,
   index: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
   child: number,
 ): void {
@@ -103,7 +106,7 @@ export function placeBranchEntry(
   const size = payloadBytes(4 + suffixLength)
   const offset = takeHeap(view, base, size, count + 1)
   view.u32[(base + offset) >>> 2] = child
-  copyBytes(key, prefixLength, view.u8, base + offset + 4, suffixLength)
+  copyKeyWords(key, prefixLength >>> 2, view.i32, (base + offset + 4) >>> 2, suffixLength)
   openSlot(view, base, index, count)
   const slot = (base >>> 2) + SLOTS_WORD + 2 * index
   view.i32[slot] = headOf(key, prefixLength, keyLength)
@@ -191,13 +194,13 @@ export function encodedBytes(
   return bytes
 }
 
-/** Sets the prefix of an empty node from a key. */
-export function setPrefixFromKey(view: MemoryView, base: number, key: Buffer, length: number): void {
-  const offset = openPrefix(view, base, length)
-  copyBytes(key, 0, view.u8, base + offset, length)
+/** Sets the prefix of an empty node from a key; `length` is cut down to whole words. */
+export function setPrefixFromKey(view: MemoryView, base: number, key: Int32Array, length: number): void {
+  const words = length >>> 2
+  copyWords(key, 0, view.i32, openPrefix(view, base, words << 2), words)
 }
 
-/** Sets the prefix of an empty node to the first `length` bytes of an entry of another node. */
+/** Sets the prefix of an empty node to the first `length` bytes (whole words) of an entry of another node. */
 export function setPrefixFromEntry(
   view: MemoryView,
   base: number,
@@ -208,24 +211,27 @@ export function setPrefixFromEntry(
   index: number,
 ): void {
   if (length === 0) return
-  const offset = openPrefix(view, base, length)
+  const word = openPrefix(view, base, length)
   const known = nodePrefixLength(source, sourceBase)
   const shared = known < length ? known : length
-  copyBytes(source.u8, sourceBase + nodePrefixOffset(source, sourceBase), view.u8, base + offset, shared)
+  copyWords(source.i32, (sourceBase + nodePrefixOffset(source, sourceBase)) >>> 2, view.i32, word, shared >>> 2)
   if (length === shared) return
   const place = slotPlace(source, sourceBase, index)
   checkPlace(source, sourceBase, place, lead === 0)
   if (placeSuffixLength(place) < length - shared) failNode(source, sourceBase, 'a suffix is too short')
-  copyBytes(source.u8, sourceBase + placeOffset(place) + lead, view.u8, base + offset + shared, length - shared)
+  const from = (sourceBase + placeOffset(place) + lead) >>> 2
+  copyWords(source.i32, from, view.i32, word + (shared >>> 2), (length - shared) >>> 2)
 }
 
+/** Takes room for a prefix in the header or at the end of an empty node; returns its first word in the view. */
 function openPrefix(view: MemoryView, base: number, length: number): number {
-  const offset = PAGE_BYTES - prefixBytes(length)
-  if (offset < SLOTS_OFFSET) failNode(view, base, 'the prefix exceeds the page')
+  const heapStart = PAGE_BYTES - prefixBytes(length)
+  if (heapStart < SLOTS_OFFSET) failNode(view, base, 'the prefix exceeds the page')
+  const offset = length === 0 ? 0 : length <= NODE_PREFIX_BYTES ? NODE_PREFIX_OFFSET : heapStart
   const word = base >>> 2
-  view.i32[word + WORD_HEAP] = length | (offset << 16)
+  view.i32[word + WORD_HEAP] = length | (heapStart << 16)
   view.i32[word + WORD_DEAD] = offset
-  return offset
+  return word + (offset >>> 2)
 }
 
 /**
@@ -242,15 +248,21 @@ export function appendEntries(
   lead: number,
 ): void {
   const isLeaf = lead === 0
-  const sourcePrefix = nodePrefixLength(source, sourceBase)
-  const delta = nodePrefixLength(target, targetBase) - sourcePrefix
+  const leadWords = lead >>> 2
+  const a = source.i32
+  const b = target.i32
+  const sourceWord = sourceBase >>> 2
+  const targetWord = targetBase >>> 2
+  const delta = nodePrefixLength(target, targetBase) - nodePrefixLength(source, sourceBase)
+  const deltaWords = delta >> 2
+  const prefixEnd = (sourceBase + nodePrefixOffset(source, sourceBase) + nodePrefixLength(source, sourceBase)) >>> 2
   const count = nodeCount(target, targetBase)
-  const slots = (targetBase >>> 2) + SLOTS_WORD + 2 * (count - from)
-  const sourceSlots = (sourceBase >>> 2) + SLOTS_WORD
+  const slots = targetWord + SLOTS_WORD + 2 * (count - from)
+  const sourceSlots = sourceWord + SLOTS_WORD
   const floor = SLOTS_OFFSET + SLOT_BYTES * (count + to - from)
   let heap = nodeHeapStart(target, targetBase)
   for (let i = from; i < to; i++) {
-    const place = source.i32[sourceSlots + 2 * i + 1]
+    const place = a[sourceSlots + 2 * i + 1]
     const offset = placeOffset(place)
     const length = placeLength(place, isLeaf)
     const suffixLength = placeSuffixLength(place) - delta
@@ -261,35 +273,30 @@ export function appendEntries(
     heap -= size
     if (heap < floor) failNode(source, sourceBase, 'the entries exceed a page')
     const slot = slots + 2 * i
+    const fromWord = sourceWord + (offset >>> 2)
+    const toWord = targetWord + (heap >>> 2)
     if (delta === 0) {
-      copyWords(source, (sourceBase + offset) >>> 2, target, (targetBase + heap) >>> 2, size >>> 2)
-      target.i32[slot] = source.i32[sourceSlots + 2 * i]
+      copyWords(a, fromWord, b, toWord, size >>> 2)
+      b[slot] = a[sourceSlots + 2 * i]
     } else {
-      const at = targetBase + heap
-      if (!isLeaf) target.u32[at >>> 2] = source.u32[(sourceBase + offset) >>> 2]
+      if (!isLeaf) b[toWord] = a[fromWord]
+      const at = toWord + leadWords
+      const rest = fromWord + leadWords
+      const words = (length - lead + 3) >>> 2
       if (delta > 0) {
-        copyBytes(source.u8, sourceBase + offset + lead + delta, target.u8, at + lead, length - lead - delta)
+        // A longer prefix: it is taken off the suffixes.
+        copyWords(a, rest + deltaWords, b, at, words - deltaWords)
       } else {
-        const prefixAt = sourceBase + nodePrefixOffset(source, sourceBase) + sourcePrefix + delta
-        copyBytes(source.u8, prefixAt, target.u8, at + lead, -delta)
-        copyBytes(source.u8, sourceBase + offset + lead, target.u8, at + lead - delta, length - lead)
+        // A shorter prefix: what it has lost goes to each suffix.
+        copyWords(a, prefixEnd + deltaWords, b, at, -deltaWords)
+        copyWords(a, rest, b, at - deltaWords, words)
       }
-      target.i32[slot] = headOf(target.u8, at + lead, at + lead + suffixLength)
+      b[slot] = headOf(b, at << 2, (at << 2) + suffixLength)
     }
-    target.i32[slot + 1] = makePlace(heap, suffixLength, place >>> 21)
+    b[slot + 1] = makePlace(heap, suffixLength, place >>> 21)
   }
   setHeapStart(target, targetBase, heap)
   setCount(target, targetBase, count + to - from)
-}
-
-function copyWords(source: MemoryView, from: number, target: MemoryView, to: number, words: number): void {
-  if (words > 64) {
-    target.u8.set(source.u8.subarray(from << 2, (from + words) << 2), to << 2)
-    return
-  }
-  const a = source.i32
-  const b = target.i32
-  for (let i = 0; i < words; i++) b[to + i] = a[from + i]
 }
 
 /** Rewrites the staged node that `space` points at under a prefix of the given length, without dead bytes. */
@@ -319,8 +326,8 @@ export function truncateNode(space: PageSpace, keep: number, isLeaf: boolean): v
 }
 
 /**
- * The prefix that the entries [from, to) share, with a key that stands in front of (`at` <= from), behind (`at` >= to)
- * or among them. With a single key in all, the present prefix is kept: a prefix of the whole key would break at once.
+ * The prefix (whole words) that the entries [from, to) share, with a key that stands in front of (`at` <= from), behind
+ * (`at` >= to) or among them. Without entries the present prefix is kept.
  */
 export function sharedPrefix(
   view: MemoryView,
@@ -329,13 +336,13 @@ export function sharedPrefix(
   from: number,
   to: number,
   at: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
 ): number {
   if (from >= to) return nodePrefixLength(view, base)
-  if (at <= from) return commonWithEntry(view, base, lead, to - 1, key, keyLength)
-  if (at >= to) return commonWithEntry(view, base, lead, from, key, keyLength)
-  return commonOfEntries(view, base, lead, from, to - 1)
+  if (at <= from) return commonWithEntry(view, base, lead, to - 1, key, keyLength) & ~3
+  if (at >= to) return commonWithEntry(view, base, lead, from, key, keyLength) & ~3
+  return commonOfEntries(view, base, lead, from, to - 1) & ~3
 }
 
 /** Whether entries of that many bytes and a prefix fit a node. */

@@ -19,6 +19,7 @@ import {
   truncateNode,
 } from './entries.js'
 import { fitsInline, freeExtent, storeExtent } from './extent.js'
+import { commonBytes, copyKeyWords, KeyBuffer } from './key.js'
 import {
   checkPlace,
   failNode,
@@ -45,10 +46,9 @@ import {
   SLOTS_WORD,
   SLOT_BYTES,
   slotPlace,
-  MAX_KEY_BYTES,
   VALUE_IN_EXTENT,
 } from './node.js'
-import { commonLength, commonOfEntries, commonWithEntry, commonWithPrefix, copyBytes, copyNodeKey } from './search.js'
+import { commonOfEntries, commonWithEntry, commonWithPrefix, copyNodeKey } from './search.js'
 import { insertSeparator, pushDown } from './split.js'
 import type { Tree } from './tree.js'
 
@@ -56,7 +56,7 @@ import type { Tree } from './tree.js'
 export function insertEntry(
   tree: Tree,
   index: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
   value: Uint8Array,
   valueLength: number,
@@ -73,7 +73,7 @@ export function insertEntry(
 export function overwriteEntry(
   tree: Tree,
   index: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
   value: Uint8Array,
   valueLength: number,
@@ -119,7 +119,7 @@ export function overwriteEntry(
     const at = nodeHeapStart(view, base) - newSize
     setHeapStart(view, base, at)
     addDead(view, base, oldSize)
-    copyBytes(view.u8, base + offset, view.u8, base + at, suffixLength)
+    copyKeyWords(view.i32, (base + offset) >>> 2, view.i32, (base + at) >>> 2, suffixLength)
     copyValue(bytes, byteLength, view.u8, base + at + suffixLength)
     view.i32[slot + 1] = makePlace(at, suffixLength, field)
     space.markDirty(frame, 0, NODE_HEADER_END)
@@ -135,7 +135,7 @@ export function overwriteEntry(
 function insertLeaf(
   tree: Tree,
   index: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
   bytes: Uint8Array,
   byteLength: number,
@@ -146,7 +146,7 @@ function insertLeaf(
   space.stage(page)
   const { view, base } = space
   const prefixLength = nodePrefixLength(view, base)
-  const shared = commonWithPrefix(view, base, key, keyLength)
+  const shared = commonWithPrefix(view, base, key, keyLength) & ~3
   if (shared === prefixLength) {
     const size = SLOT_BYTES + payloadBytes(keyLength - prefixLength + byteLength)
     const gap = nodeGap(view, base)
@@ -171,7 +171,7 @@ function insertLeaf(
 function placeInRoom(
   space: PageSpace,
   index: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
   bytes: Uint8Array,
   byteLength: number,
@@ -188,14 +188,14 @@ function placeInRoom(
   placeLeafEntry(space, index, key, keyLength, bytes, byteLength, field)
 }
 
-const leftKey = Buffer.alloc(MAX_KEY_BYTES)
-const separator = Buffer.alloc(MAX_KEY_BYTES)
+const leftKey = new KeyBuffer().words
+const separator = new KeyBuffer().words
 
 /** Splits the full leaf at the end of the path and inserts the entry into one of the halves. */
 function splitLeaf(
   tree: Tree,
   index: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
   bytes: Uint8Array,
   byteLength: number,
@@ -246,7 +246,7 @@ function splitLeaf(
     let prefix = prefixLength
     if (count - keep + (goesLeft ? 0 : 1) > 1) {
       prefix = goesLeft
-        ? commonOfEntries(view, base, 0, keep, count - 1)
+        ? commonOfEntries(view, base, 0, keep, count - 1) & ~3
         : sharedPrefix(view, base, 0, keep, count, index, key, keyLength)
       let size = encodedBytes(view, base, true, keep, count, prefix)
       if (!goesLeft) size += SLOT_BYTES + payloadBytes(keyLength - prefix + byteLength)
@@ -265,10 +265,10 @@ function splitLeaf(
     }
   }
 
-  const leftLength = copyNodeKey(view, base, 0, nodeCount(view, base) - 1, leftKey, 0)
-  const rightLength = copyNodeKey(right, rightBase, 0, 0, separator, 0)
+  const leftLength = copyNodeKey(view, base, 0, nodeCount(view, base) - 1, leftKey)
+  const rightLength = copyNodeKey(right, rightBase, 0, 0, separator)
   // The shortest key above everything left and not above anything right.
-  const common = commonLength(leftKey, 0, leftLength, separator, 0, rightLength)
+  const common = commonBytes(leftKey, 0, leftLength, separator, 0, rightLength)
   if (common >= rightLength) failNode(view, base, 'keys are out of order')
   insertSeparator(tree, depth - 1, separator, common + 1, rightPage, side)
 }

@@ -10,6 +10,7 @@
  * head: the first four bytes after the common prefix, big-endian, zero padded, sign flipped, so that the order of int32
  * is the order of bytes. place: bits 0..9 payload offset / 4, bits 10..20 suffix length, bits 21..31 length of the
  * inline value (leaf only; VALUE_IN_EXTENT says that a 16-byte descriptor stands there instead).
+ * The prefix is a whole number of words, so that a key and its suffix in the page are aligned alike (see `key.ts`).
  * Leaf payload: key suffix, value. Branch payload: child page id (u32), separator suffix.
  * A branch of n slots has n + 1 children: the leftmost one in the header holds the keys below the first separator, the
  * child of slot i those from separator i on. A branch other than the root may have no slots: then it has one child.
@@ -21,6 +22,8 @@ import { DaxkvError } from '../errors.js'
 import type { MemoryView } from '../pmem/memory-view.js'
 import { PAGE_BYTES } from '../pmem/program.js'
 import { HEADER_BYTES, PAGE_TYPE_BRANCH, PAGE_TYPE_LEAF } from '../pool/format.js'
+
+export { MAX_KEY_BYTES } from './key.js'
 
 // Header words (byte offset / 4).
 /** u32: the page's own id. */
@@ -43,7 +46,10 @@ export const WORD_ENTRIES_HI = 9
  * (negative) the one before: a split keeps pages full where keys ascend or descend. A hint only; any value is legal.
  */
 export const WORD_RUN = 10
-/** Bytes of the header in use. */
+/** A prefix of up to this many bytes stands in the header: a walk reads that line anyway. A longer one is in the heap. */
+export const NODE_PREFIX_BYTES = 20
+export const NODE_PREFIX_OFFSET = 44
+/** End of what an edit of entries changes in the header. */
 export const NODE_HEADER_END = 44
 
 /** What a block copy of a node takes along starts here: all but checksum and page id. */
@@ -58,8 +64,6 @@ export const MAX_SLOTS = NODE_CAPACITY / SLOT_BYTES
 /** Levels a tree may have; a deeper one is damage (levels fall by one at each step, so a walk always ends). */
 export const MAX_LEVELS = 32
 
-/** Longest key: two separators of this length and their children always fit a branch. */
-export const MAX_KEY_BYTES = 1978
 /** Key and value together up to this stay in the leaf, so that two entries always fit one. */
 export const MAX_INLINE_BYTES = 1994
 /** Inline value length that means: a descriptor of an extent follows the key. */
@@ -79,7 +83,7 @@ export function payloadBytes(length: number): number {
 
 /** Heap bytes a prefix of this length takes. */
 export function prefixBytes(length: number): number {
-  return (length + 3) & ~3
+  return length <= NODE_PREFIX_BYTES ? 0 : length
 }
 
 export function nodeCount(view: MemoryView, base: number): number {
@@ -148,11 +152,11 @@ export function nodeGap(view: MemoryView, base: number): number {
 
 /** Child `index` of a branch, 0 being the leftmost. */
 export function branchChild(view: MemoryView, base: number, index: number): number {
+  const { i32 } = view
   const word = base >>> 2
-  if (index === 0) return view.u32[word + WORD_LEFTMOST]
-  const offset = placeOffset(slotPlace(view, base, index - 1))
-  if (offset < SLOTS_OFFSET) failNode(view, base, 'a child lies outside the heap')
-  return view.u32[word + (offset >>> 2)]
+  // A place outside the heap gives some word of the page: what it leads to is checked like any child.
+  if (index === 0) return i32[word + WORD_LEFTMOST] >>> 0
+  return i32[word + (i32[word + SLOTS_WORD + (index << 1) - 1] & 1023)] >>> 0
 }
 
 export function setShape(view: MemoryView, base: number, level: number, count: number): void {
@@ -205,6 +209,20 @@ export function initNode(view: MemoryView, base: number, level: number, keyspace
   view.u32[(base >>> 2) + WORD_KEYSPACE] = keyspaceId
 }
 
+/** Whether slots and heap are apart and the prefix lies inside the heap, as three header words have it. */
+export function isSoundHeap(count: number, heap: number, dead: number): boolean {
+  const heapStart = heap >>> 16
+  const prefixLength = heap & 0xffff
+  return (
+    heapStart >= SLOTS_OFFSET + (count << 3) &&
+    heapStart + (dead >>> 16) <= PAGE_BYTES &&
+    ((heapStart | heap | dead) & 3) === 0 &&
+    (prefixLength <= NODE_PREFIX_BYTES
+      ? prefixLength === 0 || (dead & 0xffff) === NODE_PREFIX_OFFSET
+      : (dead & 0xffff) >= heapStart && (dead & 0xffff) + prefixLength <= PAGE_BYTES)
+  )
+}
+
 /**
  * Checks the header of a page just located: right page, right kind and level, slots and heap apart, prefix inside.
  * What a walk reads afterwards stays inside the page, except payloads, whose length each access checks.
@@ -213,27 +231,34 @@ export function checkNode(view: MemoryView, base: number, pageId: number, level:
   const word = base >>> 2
   const { i32 } = view
   const shape = i32[word + WORD_SHAPE]
-  if ((shape & 0xffff) !== shapeOfLevel(level) || view.u32[word + WORD_PAGE_ID] !== pageId) {
-    failPage(pageId, `a tree node of level ${level} was expected`)
-  }
-  const heap = i32[word + WORD_HEAP]
-  const dead = i32[word + WORD_DEAD]
-  const heapStart = heap >>> 16
-  const prefixLength = heap & 0xffff
   if (
-    heapStart < SLOTS_OFFSET + SLOT_BYTES * (shape >>> 16) ||
-    heapStart > PAGE_BYTES ||
-    (dead >>> 16) > PAGE_BYTES - heapStart ||
-    (prefixLength !== 0 && ((dead & 0xffff) < heapStart || (dead & 0xffff) + prefixLength > PAGE_BYTES))
+    (shape & 0xffff) !== shapeOfLevel(level) ||
+    i32[word + WORD_PAGE_ID] !== (pageId | 0) ||
+    !isSoundHeap(shape >>> 16, i32[word + WORD_HEAP], i32[word + WORD_DEAD])
   ) {
+    failHeader(view, base, pageId, level)
+  }
+}
+
+/** Says what is wrong with a header. */
+export function failHeader(view: MemoryView, base: number, pageId: number, level: number): never {
+  const word = base >>> 2
+  if (view.u32[word + WORD_PAGE_ID] === pageId && (view.i32[word + WORD_SHAPE] & 0xffff) === shapeOfLevel(level)) {
     failPage(pageId, 'the node header is inconsistent')
   }
+  failPage(pageId, `a tree node of level ${level} was expected`)
+}
+
+/** Level that a root page just located claims; its header is checked by whoever enters it. */
+export function rootLevel(view: MemoryView, base: number, pageId: number): number {
+  const level = nodeLevel(view, base)
+  if (level >= MAX_LEVELS) failPage(pageId, `the tree claims ${level + 1} levels`)
+  return level
 }
 
 /** Level of a root page just located; its header is checked like any other. */
 export function checkRoot(view: MemoryView, base: number, pageId: number): number {
-  const level = nodeLevel(view, base)
-  if (level >= MAX_LEVELS) failPage(pageId, `the tree claims ${level + 1} levels`)
+  const level = rootLevel(view, base, pageId)
   checkNode(view, base, pageId, level)
   return level
 }

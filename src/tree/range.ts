@@ -2,6 +2,7 @@
 import type { KeyRange } from './cursor.js'
 import { removeSlots } from './entries.js'
 import { freeExtent } from './extent.js'
+import { KeyBuffer, loadKey } from './key.js'
 import {
   branchChild,
   checkNode,
@@ -15,47 +16,51 @@ import {
   WORD_LEFTMOST,
 } from './node.js'
 import { rebalance } from './remove.js'
-import { search } from './search.js'
+import { searchNode } from './search.js'
 import type { Tree } from './tree.js'
 
 const NO_KEY = Buffer.alloc(0)
+const lower = new KeyBuffer()
+const upper = new KeyBuffer()
 
 /** Removes the entries in a range; returns how many. The tree's entry count is left to the caller. */
 export function deleteRange(tree: Tree, range: KeyRange): number {
   const { space } = tree.context
   // Without a lower bound: the empty key, included.
-  const lower = range.gt ?? range.gte ?? NO_KEY
-  const upper = range.lt ?? range.lte
+  const from = range.gt ?? range.gte ?? NO_KEY
+  const to = range.lt ?? range.lte
+  const lowerLength = loadKey(lower, from, from.length)
+  const upperLength = to === undefined ? -1 : loadKey(upper, to, to.length)
   let removed = 0
   let leftPartial = false
   for (;;) {
-    const found = tree.descend(lower, lower.length)
-    let from = found < 0 ? ~found : range.gt === undefined ? found : found + 1
+    const found = tree.descend(lower.words, lowerLength)
+    let first = found < 0 ? ~found : range.gt === undefined ? found : found + 1
     space.locate(tree.pathPages[tree.pathDepth])
-    if (from >= nodeCount(space.view, space.base)) {
+    if (first >= nodeCount(space.view, space.base)) {
       if (!moveToNextLeaf(tree)) break
-      from = 0
+      first = 0
     }
     const count = nodeCount(space.view, space.base)
-    let to = count
-    if (upper !== undefined) {
-      const at = search(space.view, space.base, 0, upper, upper.length)
-      to = at < 0 ? ~at : range.lt === undefined ? at + 1 : at
+    let end = count
+    if (upperLength >= 0) {
+      const at = searchNode(space.view, space.base, tree.pathPages[tree.pathDepth], 0, upper.words, upperLength)
+      end = at < 0 ? ~at : range.lt === undefined ? at + 1 : at
     }
-    if (from >= to) break
+    if (first >= end) break
     space.stage(tree.pathPages[tree.pathDepth])
     const { view, base, frame } = space
-    for (let i = from; i < to; i++) freeExtent(tree, view, base, slotPlace(view, base, i))
+    for (let i = first; i < end; i++) freeExtent(tree, view, base, slotPlace(view, base, i))
     space.point(frame)
-    removeSlots(space, from, to, true)
-    removed += to - from
+    removeSlots(space, first, end, true)
+    removed += end - first
     // What is left of the first leaf would be merged with a leaf that goes next: it waits for the end.
-    if (from > 0 && to === count) leftPartial = true
+    if (first > 0 && end === count) leftPartial = true
     else rebalance(tree, tree.pathDepth)
-    if (to < count) break
+    if (end < count) break
   }
   if (leftPartial) {
-    tree.descend(lower, lower.length)
+    tree.descend(lower.words, lowerLength)
     rebalance(tree, tree.pathDepth)
   }
   return removed

@@ -11,12 +11,12 @@ import {
   setPrefixFromEntry,
 } from './entries.js'
 import { freeExtent } from './extent.js'
+import { commonBytes, KeyBuffer } from './key.js'
 import {
   branchChild,
   checkNode,
   checkRoot,
   failNode,
-  MAX_KEY_BYTES,
   nodeCount,
   nodeGap,
   nodeHeapStart,
@@ -35,7 +35,7 @@ import {
   WORD_ENTRIES_LO,
   WORD_LEFTMOST,
 } from './node.js'
-import { commonLength, copyNodeKey } from './search.js'
+import { copyNodeKey } from './search.js'
 import type { Tree } from './tree.js'
 
 /** A node using fewer bytes than this looks for a sibling to merge with. */
@@ -126,7 +126,7 @@ function mergeWithSibling(tree: Tree, depth: number): boolean {
     const merged =
       level === 0
         ? mergeLeaves(tree, left, right)
-        : mergeBranches(tree, left, right, copyNodeKey(parent, parentBase, 4, separatorIndex, separator, 0))
+        : mergeBranches(tree, left, right, copyNodeKey(parent, parentBase, 4, separatorIndex, separator))
     if (!merged) continue
     tree.context.allocator.free(right)
     space.stage(parentPage)
@@ -136,9 +136,9 @@ function mergeWithSibling(tree: Tree, depth: number): boolean {
   return false
 }
 
-const firstKey = Buffer.alloc(MAX_KEY_BYTES)
-const lastKey = Buffer.alloc(MAX_KEY_BYTES)
-const separator = Buffer.alloc(MAX_KEY_BYTES)
+const firstKey = new KeyBuffer().words
+const lastKey = new KeyBuffer().words
+const separator = new KeyBuffer().words
 
 function mergeLeaves(tree: Tree, leftPage: number, rightPage: number): boolean {
   const { space } = tree.context
@@ -149,9 +149,9 @@ function mergeLeaves(tree: Tree, leftPage: number, rightPage: number): boolean {
   space.locate(leftPage)
   const leftCount = nodeCount(space.view, space.base)
   if (leftCount === 0 || rightCount === 0) failNode(space.view, space.base, 'a leaf is empty')
-  const firstLength = copyNodeKey(space.view, space.base, 0, 0, firstKey, 0)
-  const lastLength = copyNodeKey(right, rightBase, 0, rightCount - 1, lastKey, 0)
-  const prefix = commonLength(firstKey, 0, firstLength, lastKey, 0, lastLength)
+  const firstLength = copyNodeKey(space.view, space.base, 0, 0, firstKey)
+  const lastLength = copyNodeKey(right, rightBase, 0, rightCount - 1, lastKey)
+  const prefix = commonBytes(firstKey, 0, firstLength, lastKey, 0, lastLength) & ~3
   const rightBytes = encodedBytes(right, rightBase, true, 0, rightCount, prefix)
   const bytes = encodedBytes(space.view, space.base, true, 0, leftCount, prefix) + rightBytes
   if (bytes > MERGE_LIMIT_BYTES || !fitsNode(bytes, prefix)) return false
@@ -172,12 +172,12 @@ function mergeBranches(tree: Tree, leftPage: number, rightPage: number, separato
   space.locate(leftPage)
   const leftCount = nodeCount(space.view, space.base)
   const first = leftCount === 0 ? separator : firstKey
-  const firstLength = leftCount === 0 ? separatorLength : copyNodeKey(space.view, space.base, 4, 0, firstKey, 0)
+  const firstLength = leftCount === 0 ? separatorLength : copyNodeKey(space.view, space.base, 4, 0, firstKey)
   const last = rightCount === 0 ? separator : lastKey
-  const lastLength = rightCount === 0 ? separatorLength : copyNodeKey(right, rightBase, 4, rightCount - 1, lastKey, 0)
+  const lastLength = rightCount === 0 ? separatorLength : copyNodeKey(right, rightBase, 4, rightCount - 1, lastKey)
   // With the separator alone, no prefix: one of the whole key would break at the next insert.
   let prefix = 0
-  if (leftCount + rightCount > 0) prefix = commonLength(first, 0, firstLength, last, 0, lastLength)
+  if (leftCount + rightCount > 0) prefix = commonBytes(first, 0, firstLength, last, 0, lastLength) & ~3
   if (prefix > separatorLength) failNode(space.view, space.base, 'separators are out of order')
   const rightBytes =
     encodedBytes(right, rightBase, false, 0, rightCount, prefix) +

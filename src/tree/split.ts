@@ -11,12 +11,12 @@ import {
   sharedPrefix,
   truncateNode,
 } from './entries.js'
+import { copyKeyWords, KeyBuffer } from './key.js'
 import {
   branchChild,
   checkNode,
   failNode,
   initNode,
-  MAX_KEY_BYTES,
   MAX_LEVELS,
   nodeCount,
   nodeDeadBytes,
@@ -73,7 +73,7 @@ export function pushDown(tree: Tree): void {
 }
 
 /** Two, because a branch that splits hands a key up while it still needs the one it was handed. */
-const keys = [Buffer.alloc(MAX_KEY_BYTES), Buffer.alloc(MAX_KEY_BYTES)]
+const keys = [new KeyBuffer().words, new KeyBuffer().words]
 
 /**
  * Inserts a separator and the page right of it next to the child that the path takes at `depth`, splitting branches
@@ -82,7 +82,7 @@ const keys = [Buffer.alloc(MAX_KEY_BYTES), Buffer.alloc(MAX_KEY_BYTES)]
 export function insertSeparator(
   tree: Tree,
   depth: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
   childPage: number,
   side: number,
@@ -94,7 +94,7 @@ export function insertSeparator(
     const { view, base } = space
     const index = tree.pathIndexes[depth]
     const prefixLength = nodePrefixLength(view, base)
-    const shared = commonWithPrefix(view, base, key, keyLength)
+    const shared = commonWithPrefix(view, base, key, keyLength) & ~3
     const count = nodeCount(view, base)
     if (index > count || (shared < prefixLength && index !== 0 && index !== count)) {
       failNode(view, base, 'separators are out of order')
@@ -139,12 +139,12 @@ let splitPage = 0
 function splitBranch(
   tree: Tree,
   depth: number,
-  key: Buffer,
+  key: Int32Array,
   keyLength: number,
   childPage: number,
   shared: number,
   side: number,
-  up: Buffer,
+  up: Int32Array,
 ): number {
   const { space, allocator } = tree.context
   const rightPage = allocator.allocate()
@@ -173,12 +173,12 @@ function splitBranch(
   let upLength = keyLength
   let leftmost = childPage
   if (middle === index) {
-    key.copy(up, 0, 0, keyLength)
+    copyKeyWords(key, 0, up, 0, keyLength)
   } else {
     const old = middle < index ? middle : middle - 1
     keep = old
     from = old + 1
-    upLength = copyNodeKey(view, base, LEAD, old, up, 0)
+    upLength = copyNodeKey(view, base, LEAD, old, up)
     leftmost = branchChild(view, base, old + 1)
   }
   right.u32[(rightBase >>> 2) + WORD_LEFTMOST] = leftmost
@@ -191,7 +191,7 @@ function splitBranch(
     if (count - from + (goesRight ? 1 : 0) > 1) {
       prefix = goesRight
         ? sharedPrefix(view, base, LEAD, from, count, index, key, keyLength)
-        : commonOfEntries(view, base, LEAD, from, count - 1)
+        : commonOfEntries(view, base, LEAD, from, count - 1) & ~3
       let bytes = encodedBytes(view, base, false, from, count, prefix)
       if (goesRight) bytes += SLOT_BYTES + payloadBytes(LEAD + keyLength - prefix)
       if (!fitsNode(bytes, prefix)) prefix = prefixLength
@@ -212,7 +212,7 @@ function splitBranch(
 }
 
 /** Places a separator in the left half that `space` points at: room there is, though perhaps as dead bytes. */
-function placeInLeft(tree: Tree, index: number, key: Buffer, keyLength: number, childPage: number): void {
+function placeInLeft(tree: Tree, index: number, key: Int32Array, keyLength: number, childPage: number): void {
   const { space } = tree.context
   const { view, base } = space
   const prefixLength = nodePrefixLength(view, base)

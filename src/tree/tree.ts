@@ -6,24 +6,27 @@ import type { PageSpace } from '../tx/page-space.js'
 import { Cursor, type KeyRange } from './cursor.js'
 import { locateExtent } from './extent.js'
 import { insertEntry, overwriteEntry } from './insert.js'
+import { KeyBuffer, loadKey, MAX_KEY_BYTES } from './key.js'
 import {
   branchChild,
-  checkNode,
-  checkRoot,
   failNode,
   failPage,
   initNode,
-  MAX_KEY_BYTES,
   MAX_LEVELS,
   NODE_HEADER_END,
+  rootLevel,
+  slotPlace,
   VALUE_IN_EXTENT,
   WORD_ENTRIES_HI,
   WORD_ENTRIES_LO,
 } from './node.js'
 import { clearTree, deleteRange } from './range.js'
 import { removeEntry } from './remove.js'
-import { search } from './search.js'
+import { searchNode } from './search.js'
 import { PAGE_BYTES } from '../pmem/program.js'
+
+/** Keys from buffers that are not aligned are copied here. */
+const borrowed = new KeyBuffer()
 
 /** What a tree works on: the pages as the transaction sees them, the allocator, and the memory for extents. */
 export interface TreeContext {
@@ -57,6 +60,10 @@ export class Tree {
   /** Index of the leaf in the path. */
   pathDepth = 0
 
+  /** The scratch buffer keys came in last, and its words: callers use one again and again. */
+  private keySource: Buffer | undefined
+  private keyWords = borrowed.words
+
   private readonly space: PageSpace
 
   constructor(
@@ -77,25 +84,26 @@ export class Tree {
 
   /** Looks a key up; on true the value fields hold what was found. */
   find(key: Buffer, keyLength: number): boolean {
-    const space = this.space
+    if (keyLength > MAX_KEY_BYTES) return false
+    const words = key === this.keySource ? this.keyWords : this.adoptKey(key, keyLength)
+    const { space } = this
     let pageId = this.rootPage
     space.locate(pageId)
-    let view = space.view
-    let base = space.base
-    let level = checkRoot(view, base, pageId)
-    while (level > 0) {
-      const at = search(view, base, 4, key, keyLength)
-      pageId = branchChild(view, base, at >= 0 ? at + 1 : ~at)
+    let { view, base } = space
+    let level = rootLevel(view, base, pageId)
+    for (;;) {
+      const at = searchNode(view, base, pageId, level, words, keyLength)
+      if (level === 0) {
+        if (at < 0) return false
+        this.loadValue(view, base, at)
+        return true
+      }
+      pageId = branchChild(view, base, at < 0 ? ~at : at + 1)
       level--
       space.locate(pageId)
       view = space.view
       base = space.base
-      checkNode(view, base, pageId, level)
     }
-    const index = search(view, base, 0, key, keyLength)
-    if (index < 0) return false
-    this.loadValue(view, base, index)
-    return true
   }
 
   /** Stores a value under a key; true if the key is new. */
@@ -108,19 +116,22 @@ export class Tree {
     }
     if (valueLength > value.length) throw new DaxkvError('INTERNAL', 'valueLength exceeds the value')
     this.version = (this.version + 1) | 0
-    const at = this.descend(key, keyLength)
+    const words = key === this.keySource ? this.keyWords : this.adoptKey(key, keyLength)
+    const at = this.descend(words, keyLength)
     if (at >= 0) {
-      overwriteEntry(this, at, key, keyLength, value, valueLength)
+      overwriteEntry(this, at, words, keyLength, value, valueLength)
       return false
     }
-    insertEntry(this, ~at, key, keyLength, value, valueLength)
+    insertEntry(this, ~at, words, keyLength, value, valueLength)
     this.addEntries(1)
     return true
   }
 
   /** Removes a key; false if it was not there. */
   delete(key: Buffer, keyLength: number): boolean {
-    const at = this.descend(key, keyLength)
+    if (keyLength > MAX_KEY_BYTES) return false
+    const words = key === this.keySource ? this.keyWords : this.adoptKey(key, keyLength)
+    const at = this.descend(words, keyLength)
     if (at < 0) return false
     this.version = (this.version + 1) | 0
     removeEntry(this, at)
@@ -167,37 +178,44 @@ export class Tree {
   }
 
   /** Walks to the leaf of a key and notes the path; returns the index in the leaf, or ~index if the key is not there. */
-  descend(key: Buffer, keyLength: number): number {
-    const space = this.space
+  descend(key: Int32Array, keyLength: number): number {
+    const { space, pathPages, pathIndexes } = this
     let pageId = this.rootPage
     space.locate(pageId)
-    let view = space.view
-    let base = space.base
-    let level = checkRoot(view, base, pageId)
-    let depth = 0
-    while (level > 0) {
-      const at = search(view, base, 4, key, keyLength)
-      const child = at >= 0 ? at + 1 : ~at
-      this.pathPages[depth] = pageId
-      this.pathIndexes[depth] = child
+    let { view, base } = space
+    let level = rootLevel(view, base, pageId)
+    for (let depth = 0; ; depth++) {
+      const at = searchNode(view, base, pageId, level, key, keyLength)
+      pathPages[depth] = pageId
+      if (level === 0) {
+        pathIndexes[depth] = at < 0 ? ~at : at
+        this.pathDepth = depth
+        return at
+      }
+      const child = at < 0 ? ~at : at + 1
+      pathIndexes[depth] = child
       pageId = branchChild(view, base, child)
       level--
-      depth++
       space.locate(pageId)
       view = space.view
       base = space.base
-      checkNode(view, base, pageId, level)
     }
-    this.pathPages[depth] = pageId
-    this.pathDepth = depth
-    const index = search(view, base, 0, key, keyLength)
-    this.pathIndexes[depth] = index < 0 ? ~index : index
-    return index
+  }
+
+  /** The words of a key that is not in the scratch buffer used last. */
+  private adoptKey(key: Buffer, keyLength: number): Int32Array {
+    if (((key.byteOffset | key.length) & 3) === 0 && keyLength <= key.length) {
+      this.keySource = key
+      this.keyWords = new Int32Array(key.buffer, key.byteOffset, key.length >>> 2)
+      return this.keyWords
+    }
+    loadKey(borrowed, key, keyLength)
+    return borrowed.words
   }
 
   /** Fills the value fields from an entry of a leaf. */
   loadValue(view: MemoryView, base: number, index: number): void {
-    const place = view.i32[(base >>> 2) + 17 + 2 * index]
+    const place = slotPlace(view, base, index)
     const start = ((place & 1023) << 2) + ((place >>> 10) & 2047)
     const length = place >>> 21
     if (length === VALUE_IN_EXTENT) {

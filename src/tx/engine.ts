@@ -341,6 +341,8 @@ export class Engine {
 
   private faultError(): DaxkvError {
     const fault = this.memory.takeFault()
+    // One operation may have touched many bad pages; what is left in the queue must not fail the innocent next one.
+    while (this.memory.takeFault() !== undefined);
     if (fault === undefined) return new DaxkvError('MEDIA_ERROR', `${this.path}: the mapping faulted`, { path: this.path })
     const message =
       fault.kind === 'write'

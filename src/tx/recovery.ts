@@ -15,13 +15,13 @@ import { eachLine, type LogRecord, pageBytes, postImageMatches, readRecord } fro
 export interface Recovery {
   /**
    * `clean`: the pool had been closed. `nothing`: not closed, but no complete record of the last epoch.
-   * `finished`: the last transaction was complete, its lines were flushed again. `rolled-back`: it was torn, its
+   * `finished`: the last transaction was complete, its lines were made durable again. `rolled-back`: it was torn, its
    * pre-images were restored.
    */
   readonly outcome: 'clean' | 'nothing' | 'finished' | 'rolled-back'
   /** Transaction the record belonged to, 0 without one. */
   readonly txid: number
-  /** Lines flushed or restored. */
+  /** Lines stored again. */
   readonly lines: number
 }
 
@@ -96,21 +96,17 @@ function resolve(
   if (record.kind !== RECORD_UNDO) {
     throw new DaxkvError('UNSUPPORTED_FORMAT', `${path}: log record of unknown kind ${record.kind}: upgrade daxkv`, { path })
   }
-  if (postImageMatches(memory, record, anchor)) {
-    // The cache may know more than the medium: a kill after the last store and before its flush leaves exactly this.
-    for (let i = 0; i < record.pageCount; i++) {
-      builder.flush(record.directory[i * 4], record.directory[i * 4 + 1], record.directory[i * 4 + 2])
-    }
-    return { outcome: 'finished', txid: record.txid, lines: record.lineCount }
-  }
-  // Torn: every pre-image is stored and flushed, equal or not, because an equal line may be equal in the cache only.
-  let current: { frame: number; bytes: Buffer } | undefined
+  const finished = postImageMatches(memory, record, anchor)
+  // Finished: every line is stored again with its own bytes, because the cache may know more than the medium. A kill
+  // between store and flush leaves that, and so does a failed msync, after which the kernel calls the pages clean.
+  // Torn: every pre-image is stored, equal or not, because an equal line may be equal in the cache only.
+  let frame: { frame: number; bytes: Buffer } | undefined
   let pageOfFrame = -1
   let maskLo = 0
   let maskHi = 0
   const finishPage = (): void => {
-    if (current !== undefined) builder.store(pageOfFrame, current.frame, maskLo, maskHi)
-    current = undefined
+    if (frame !== undefined) builder.store(pageOfFrame, frame.frame, maskLo, maskHi)
+    frame = undefined
     maskLo = 0
     maskHi = 0
     if (builder.frameCount >= RECOVERY_BATCH_FRAMES) builder.run()
@@ -120,13 +116,19 @@ function resolve(
       finishPage()
       pageOfFrame = pageId
     }
-    current ??= builder.frame()
-    record.bodies.copy(current.bytes, line * LINE_BYTES, index * LINE_BYTES, (index + 1) * LINE_BYTES)
+    frame ??= builder.frame()
+    const at = line * LINE_BYTES
+    if (finished) {
+      const { view, base } = pageBytes(memory, pageId)
+      view.u8.copy(frame.bytes, at, base + at, base + at + LINE_BYTES)
+    } else {
+      record.bodies.copy(frame.bytes, at, index * LINE_BYTES, (index + 1) * LINE_BYTES)
+    }
     if (line < LINES_PER_PAGE / 2) maskLo |= 1 << line
     else maskHi |= 1 << (line - 32)
   })
   finishPage()
-  return { outcome: 'rolled-back', txid: record.txid, lines: record.lineCount }
+  return { outcome: finished ? 'finished' : 'rolled-back', txid: record.txid, lines: record.lineCount }
 }
 
 /**

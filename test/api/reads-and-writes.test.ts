@@ -47,6 +47,8 @@ test('getMany answers in the order of its keys', (t) => {
   store.put('c', 3)
   assert.deepEqual(store.getMany(['c', 'b', 'a', 'a']), [3, undefined, 1, 1])
   assert.deepEqual(store.getMany(new Set(['a'])), [1])
+  throwsCode(() => store.getMany(5 as never), 'INVALID_ARGUMENT', /iterable/)
+  throwsCode(() => store.batch(undefined as never), 'INVALID_ARGUMENT', /iterable/)
 })
 
 test('the empty key and the empty value are legal', (t) => {

@@ -124,7 +124,7 @@ test('bad input inside a transaction leaves the transaction whole', (t) => {
 
 test('a write that fails half way dooms its transaction, not the store', (t) => {
   const store = memoryStore(t, { maxSizeBytes: 2 ** 20, valueEncoding: 'binary' } as never)
-  store.put('kept' as never, Buffer.from('1'))
+  store.put('kept', Buffer.from('1'))
   const big = Buffer.alloc(300_000)
   const fill = (): void => {
     for (let i = 0; i < 20; i++) store.put(`big ${i}` as never, big)
@@ -132,21 +132,21 @@ test('a write that fails half way dooms its transaction, not the store', (t) => 
   throwsCode(
     () =>
       store.transaction(() => {
-        store.put('lost' as never, Buffer.from('1'))
+        store.put('lost', Buffer.from('1'))
         throwsCode(fill, 'NO_SPACE', /maxSizeBytes/)
         // Swallowing the error does not help: half an operation is staged.
-        throwsCode(() => store.get('kept' as never), 'NO_SPACE')
-        throwsCode(() => store.put('more' as never, big), 'NO_SPACE')
+        throwsCode(() => store.get('kept'), 'NO_SPACE')
+        throwsCode(() => store.put('more', big), 'NO_SPACE')
         throwsCode(() => [...store.keys()], 'NO_SPACE')
       }),
     'NO_SPACE',
   )
   assert.deepEqual([...store.keys()], ['kept'])
   store.transaction(() => {
-    store.put('outer' as never, Buffer.from('1'))
+    store.put('outer', Buffer.from('1'))
     throwsCode(() => store.transaction(fill), 'NO_SPACE')
     // The savepoint took the failure back with it.
-    store.put('more' as never, Buffer.from('1'))
+    store.put('more', Buffer.from('1'))
   })
   assert.deepEqual([...store.keys()], ['kept', 'more', 'outer'])
   throwsCode(fill, 'NO_SPACE')
@@ -167,7 +167,7 @@ test('a transaction over the staging limit is refused with limit and actual size
   assert.equal(error.limit, 2 ** 20)
   assert.ok(Number(error.actual) > 2 ** 20)
   assert.equal(store.count(), 0)
-  store.put('a' as never, 1)
+  store.put('a', 1)
   assert.deepEqual(store.check().problems, [])
 })
 

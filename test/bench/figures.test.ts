@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { selfTimes } from '../../bench/profile.js'
-import { rowsOf, verdictOf } from '../../bench/rows.js'
+import { disturbance, rowsOf, verdictOf } from '../../bench/rows.js'
 import type { WorkloadResult } from '../../bench/run.js'
 import { median, pairedRatio, quantile, summarise } from '../../bench/statistics.js'
 import { figure, formatTable } from '../../bench/table.js'
@@ -51,13 +51,13 @@ test('a machine that slows down during the run does not change a paired ratio', 
 })
 
 test('a ratio whose rounds disagree is not printed as a number', () => {
-  const rows = rowsOf(resultOf([1, 1, 1], [1, 3, 9]))
+  const rows = rowsOf(resultOf([1, 1, 1], [1, 3, 9]), 'wall')
   assert.equal(rows[0].verdict, 'UNCLEAR')
   assert.match(formatTable(rows, 'text'), /too noisy/)
 })
 
 test('verdicts follow the median and say when the rounds lie on both sides', () => {
-  const verdict = (theirs: number[]): string => rowsOf(resultOf([1, 1, 1], theirs))[0].verdict
+  const verdict = (theirs: number[]): string => rowsOf(resultOf([1, 1, 1], theirs), 'wall')[0].verdict
   assert.equal(verdict([2.1, 2.2, 2.3]), 'met')
   assert.equal(verdict([1.9, 2.2, 2.3]), 'met (noise)')
   assert.equal(verdict([1.7, 1.9, 2.2]), 'MISSED (noise)')
@@ -68,7 +68,7 @@ test('verdicts follow the median and say when the rounds lie on both sides', () 
 })
 
 test('the Markdown table has one line for each row and names goal and verdict', () => {
-  const lines = formatTable(rowsOf(resultOf([1], [2.5])), 'markdown').split('\n')
+  const lines = formatTable(rowsOf(resultOf([1], [2.5]), 'wall'), 'markdown').split('\n')
   assert.equal(lines.length, 3)
   assert.match(lines[2], /\| get .*2\.50.*>= 2x.*met/)
 })
@@ -96,4 +96,16 @@ test('self time is added up by function', () => {
     { name: 'find src/tree/node.ts:10', share: 0.8 },
     { name: 'insert src/tree/node.ts:10', share: 0.2 },
   ])
+})
+
+test('with the other clock the rows are made of processor time, and the difference is seen as disturbance', () => {
+  const wallOnly = resultOf([4, 4], [8, 8])
+  const series = new Map(
+    [...wallOnly.series].map(([id, metrics]) => [id, new Map([...metrics, ['cpuUsPerOperation' as const, [2, 2]]])]),
+  )
+  const result = { ...wallOnly, series }
+  assert.equal(rowsOf(result, 'wall')[0].ratio?.median, 2)
+  assert.equal(rowsOf(result, 'cpu')[0].ratio?.median, 1)
+  assert.equal(disturbance([result]), 3)
+  assert.equal(disturbance([wallOnly]), 1)
 })

@@ -15,10 +15,10 @@ export class Model {
   constructor(readonly encoding: KeyEncoding) {
     this.keys = keyPool(encoding)
     this.order = this.keys.map((_, index) => index)
-    this.order.sort((a, b) => compareKeys(this.keys[a] as AnyKey, this.keys[b] as AnyKey))
+    this.order.sort((a, b) => compareKeys(this.keys[a], this.keys[b]))
     this.order.forEach((index, place) => {
-      const before = this.order[place - 1]
-      if (before !== undefined && compareKeys(this.keys[before] as AnyKey, this.keys[index] as AnyKey) >= 0) {
+      const before = place === 0 ? undefined : this.order[place - 1]
+      if (before !== undefined && compareKeys(this.keys[before], this.keys[index]) >= 0) {
         throw new Error(`keys ${before} and ${index} of the pool are equal`)
       }
       this.rank[index] = place
@@ -27,16 +27,15 @@ export class Model {
 
   /** Key numbers within the bounds, ascending. */
   within(content: Content, bounds: Bounds): number[] {
-    const lower = bounds.lower === undefined ? -1 : (this.rank[bounds.lower] as number) + (bounds.lowerOpen ? 1 : 0)
-    const upper =
-      bounds.upper === undefined ? this.order.length : (this.rank[bounds.upper] as number) - (bounds.upperOpen ? 1 : 0)
+    const lower = bounds.lower === undefined ? -1 : this.rank[bounds.lower] + (bounds.lowerOpen ? 1 : 0)
+    const upper = bounds.upper === undefined ? this.order.length : this.rank[bounds.upper] - (bounds.upperOpen ? 1 : 0)
     const prefix = this.prefix(bounds)
     return this.order.filter(
       (index, place) =>
         content.has(index) &&
         place >= lower &&
         place <= upper &&
-        (prefix === undefined || hasPrefix(this.keys[index] as AnyKey, prefix)),
+        (prefix === undefined || hasPrefix(this.keys[index], prefix)),
     )
   }
 
@@ -52,17 +51,15 @@ export class Model {
   after(content: Content, span: Span, last: number): number | undefined {
     const rows = this.within(content, span)
     if (span.reverse) rows.reverse()
-    const place = this.rank[last] as number
-    return rows.find((index) =>
-      span.reverse ? (this.rank[index] as number) < place : (this.rank[index] as number) > place,
-    )
+    const place = this.rank[last]
+    return rows.find((index) => (span.reverse ? this.rank[index] < place : this.rank[index] > place))
   }
 
   /** The bounds as the store takes them; undefined when nothing bounds. */
   options(bounds: Bounds): Record<string, AnyKey> {
     const options: Record<string, AnyKey> = {}
-    if (bounds.lower !== undefined) options[bounds.lowerOpen ? 'gt' : 'gte'] = this.keys[bounds.lower] as AnyKey
-    if (bounds.upper !== undefined) options[bounds.upperOpen ? 'lt' : 'lte'] = this.keys[bounds.upper] as AnyKey
+    if (bounds.lower !== undefined) options[bounds.lowerOpen ? 'gt' : 'gte'] = this.keys[bounds.lower]
+    if (bounds.upper !== undefined) options[bounds.upperOpen ? 'lt' : 'lte'] = this.keys[bounds.upper]
     const prefix = this.prefix(bounds)
     if (prefix !== undefined) options['prefix'] = prefix
     return options
@@ -71,6 +68,6 @@ export class Model {
   private prefix(bounds: Bounds): AnyKey | undefined {
     if (bounds.prefix === undefined) return undefined
     const [key, length] = bounds.prefix
-    return prefixOf(this.encoding, this.keys[key] as AnyKey, length)
+    return prefixOf(this.encoding, this.keys[key], length)
   }
 }

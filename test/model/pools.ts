@@ -17,6 +17,11 @@ function text(index: number): string {
   if (index === 0) return ''
   if (index % 10 === 1) return `ä${'€'.repeat(index)}${number}`
   if (index % 10 === 2) return `😀${number}`
+  // Neighbours that differ in their last bytes only, unlike all others: no prefix to cut off and no short separator.
+  if (index % 2 === 1) {
+    const group = Math.floor(index / 16)
+    return `${'abc'[group % 3]}${String(group).padStart(2, '0')}${'g'.repeat(1890)}${number}`
+  }
   // Many long keys share their first thousand bytes: prefix truncation has something to do.
   const shared = index % 4 === 0 ? 'shared'.repeat(index % 8 === 0 ? 200 : 2) : ''
   return `${shared}${'abc'[index % 3]}${number}${'x'.repeat(shared.length > 1000 ? index % 50 : fillerLength(index))}`
@@ -31,7 +36,7 @@ function ordered(index: number): AnyKey {
     case 2:
       return (index - 80) * 1e10 + 0.5
     case 3:
-      return ['pair', index % 5, text(index).slice(0, 1000)]
+      return ['pair', index % 5, `${index} ${text(index).slice(0, 1000)}`]
     default:
       return text(index)
   }
@@ -95,7 +100,7 @@ export function compareKeys(a: AnyKey, b: AnyKey): number {
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b)
   const [left, right] = [a, b].map((key) => (Array.isArray(key) ? (key as AnyKey[]) : [key])) as [AnyKey[], AnyKey[]]
   for (let i = 0; i < Math.min(left.length, right.length); i++) {
-    const order = compareScalars(left[i] as AnyKey, right[i] as AnyKey)
+    const order = compareScalars(left[i], right[i])
     if (order !== 0) return order
   }
   return left.length - right.length

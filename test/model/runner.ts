@@ -66,18 +66,18 @@ export class Runner {
 
   private space(index: number): AnyKeyspace {
     const { keyEncoding, valueEncoding } = this
-    return this.store.keyspace(SPACES[index] as string, { keyEncoding, valueEncoding }) as AnyKeyspace
+    return this.store.keyspace(SPACES[index], { keyEncoding, valueEncoding })
   }
 
   private key(index: number): AnyKey {
-    return this.model.keys[index] as AnyKey
+    return this.model.keys[index]
   }
 
   private compareAll(): void {
     const report = this.store.check()
     assert.deepEqual(report.problems, [])
     SPACES.forEach((_, index) => {
-      const rows = this.model.rows(this.contents[index] as Content, WHOLE)
+      const rows = this.model.rows(this.contents[index], WHOLE)
       assert.deepEqual([...this.space(index)], this.pairs(index, rows))
       assert.equal(this.space(index).count(), rows.length)
     })
@@ -106,7 +106,7 @@ export class Runner {
     this.count++
     const { space } = operation
     const keyspace = this.space(space)
-    const content = this.contents[space] as Content
+    const content = this.contents[space]
     switch (operation.op) {
       case 'put':
       case 'delete':
@@ -186,7 +186,7 @@ export class Runner {
         return
       case 'drop':
         if (space === 0) return
-        assert.equal(this.store.dropKeyspace(SPACES[space] as string), true)
+        assert.equal(this.store.dropKeyspace(SPACES[space]), true)
         throwsCode(() => keyspace.count(), 'CLOSED')
         content.clear()
         return
@@ -299,7 +299,7 @@ export class Runner {
   }
 
   private compareRange(space: number, keyspace: AnyKeyspace, span: Span): void {
-    const rows = this.model.rows(this.contents[space] as Content, span)
+    const rows = this.model.rows(this.contents[space], span)
     const pairs = this.pairs(space, rows)
     const options = this.spanOptions(span)
     assert.deepEqual([...keyspace.range(options)], pairs)
@@ -319,7 +319,7 @@ export class Runner {
     assert.equal(visited, rows.length)
     index = 0
     keyspace.scan(options, ({ valueBuffer, valueStart, valueEnd }) => {
-      const bytes = keyspace.getBinary(pairs[index++]?.[0] as AnyKey)
+      const bytes = keyspace.getBinary(pairs[index++]?.[0])
       assert.equal(bytes?.compare(valueBuffer, valueStart, valueEnd), 0)
     })
     assert.equal(index, rows.length)
@@ -327,7 +327,7 @@ export class Runner {
 
   /** An iterator under changes made by its own loop. */
   private walk(space: number, keyspace: AnyKeyspace, operation: Extract<Operation, { op: 'walk' }>): void {
-    const content = this.contents[space] as Content
+    const content = this.contents[space]
     const walker: Walker = this.walker(space, keyspace, operation.span)
     for (let step = 0; step < 40; step++) {
       for (const [at, write] of operation.changes) if (at === step) this.write(keyspace, content, write)
@@ -342,14 +342,14 @@ export class Runner {
   /** Every row must be the one that follows the last in the state of this moment; false at the end. */
   private step(walker: Walker): boolean {
     const { space, span, last } = walker
-    const content = this.contents[space] as Content
+    const content = this.contents[space]
     const exhausted = walker.given >= (span.limit ?? Infinity)
     const following = last === undefined ? this.model.rows(content, span)[0] : this.model.after(content, span, last)
     const expected = exhausted ? undefined : following
-    const { done, value } = walker.rows.next()
-    assert.equal(done === true, expected === undefined)
+    const next = walker.rows.next()
+    assert.equal(next.done === true, expected === undefined)
     if (expected === undefined) return false
-    assert.deepEqual(value, this.pairs(space, [expected])[0])
+    assert.deepEqual(next.value, this.pairs(space, [expected])[0])
     walker.last = expected
     walker.given++
     return true
@@ -357,7 +357,7 @@ export class Runner {
 
   /** Steps an iterator opened some operations ago, perhaps in a transaction that has ended since. */
   private stepWalker(operation: Omit<Extract<Operation, { op: 'step' }>, 'space'>): void {
-    const walker = this.walkers[operation.which]
+    const walker = this.walkers.at(operation.which)
     if (walker === undefined) return
     // Its keyspace may have been dropped, or its creation aborted.
     let alive = walker.keyspace === this.space(walker.space)

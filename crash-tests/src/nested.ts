@@ -1,0 +1,204 @@
+import {
+  EVENT_FENCE,
+  EVENT_GROW,
+  EVENT_STORE,
+  EVENT_STORE_NON_TEMPORAL,
+  EVENT_SYNC_ALL,
+  EventLog,
+  joinTraces,
+} from '../../src/pmem/event-log.js'
+import type { Trace } from '../../src/pmem/event-log.js'
+import type { Granularity } from '../../src/pmem/persistent-memory.js'
+import { LINE_BYTES, PAGE_BYTES } from '../../src/pmem/program.js'
+import { crashImages } from './crash-states.js'
+import type { CrashOptions } from './crash-states.js'
+import { CrashViolation } from './explorer.js'
+import type { Explorer } from './explorer.js'
+import type { CrashModel } from './medium.js'
+import { Random } from './random.js'
+import { acknowledgedAt, MARK_ACKNOWLEDGED } from './recording.js'
+import type { Recording } from './recording.js'
+import { RecordingMemory } from './replay-memory.js'
+import { SEGMENT_SHIFT, Workload } from './workload.js'
+
+/** One crash of a chain. */
+export interface ChainLink {
+  readonly model: CrashModel
+  /** Take every n-th crash of this kind; of the last link all are taken. */
+  readonly every?: number
+  readonly options?: CrashOptions
+}
+
+export interface NestedOptions {
+  /**
+   * The first crash hits the recording, the second the recovery from it, and so on. After `kill` the cache still holds
+   * what the medium does not: the next link goes on with both.
+   */
+  readonly chain: readonly [ChainLink, ChainLink, ...ChainLink[]]
+  /** Transactions after each recovery, before the next crash; 0 crashes recovery alone. */
+  readonly transactions?: number
+  readonly granularity?: Granularity
+  /** Changes what recovery left in the trace: a mutant of the executor. */
+  readonly filter?: (trace: Trace) => Trace
+  /**
+   * Take fdatasync for a mere fence. It writes back the CPU cache of every page stored to, which hides missing flushes;
+   * recovery must not depend on it.
+   */
+  readonly syncIsFence?: boolean
+}
+
+export interface NestedCounts {
+  /** Recoveries that were crashed. */
+  recoveries: number
+  images: number
+}
+
+/** A crash whose recovery is to be crashed. */
+interface FirstCrash {
+  readonly image: Uint8Array
+  /** What the dead process left in the cache; undefined after a power failure. */
+  readonly before: { readonly trace: Trace; readonly count: number } | undefined
+  readonly history: readonly string[]
+  readonly acknowledged: number
+  readonly where: string
+}
+
+/** Crashes the recoveries (and the work after them) of a recording's crash images. */
+export function exploreNested(explorer: Explorer, recording: Recording, options: NestedOptions): NestedCounts {
+  const counts: NestedCounts = { recoveries: 0, images: 0 }
+  crashRun(explorer, recording, 0, '', options, 0, counts)
+  return counts
+}
+
+/** Crashes a recording from an event on: link number `depth` of the chain. */
+function crashRun(
+  explorer: Explorer,
+  recording: Recording,
+  start: number,
+  origin: string,
+  options: NestedOptions,
+  depth: number,
+  counts: NestedCounts,
+): void {
+  const { model, every = 1, options: crashOptions = {} } = options.chain[depth]
+  if (depth === options.chain.length - 1) {
+    const acknowledged = acknowledgedAt(recording)
+    for (const state of crashImages(recording.trace, { ...crashOptions, model, fromPoint: start })) {
+      counts.images++
+      const where = (): string => `[${model}] ${state.describe()}${origin}`
+      explorer.check(state.image, state.fingerprint, recording.history, acknowledged[state.point], where)
+    }
+    return
+  }
+  const crashes =
+    model === 'kill'
+      ? killCrashes(recording, start, origin)
+      : powerCrashes(recording, { ...crashOptions, model, fromPoint: start }, origin)
+  let number = 0
+  for (const crash of crashes) {
+    if (++number % every !== 0) continue
+    counts.recoveries++
+    const taken = crash()
+    const recovery = recordRecovery(taken, options, counts.recoveries)
+    const { recording: next, start: from } = recovery
+    crashRun(explorer, next, from, `\n    in the recovery from ${taken.where}`, options, depth + 1, counts)
+  }
+}
+
+/** All distinct images of a power failure; each is copied only when it is taken. */
+function* powerCrashes(recording: Recording, options: CrashOptions, origin: string): Generator<() => FirstCrash> {
+  const acknowledged = acknowledgedAt(recording)
+  const seen = new Set<number>()
+  for (const state of crashImages(recording.trace, options)) {
+    if (seen.has(state.fingerprint)) continue
+    seen.add(state.fingerprint)
+    yield () => ({
+      image: Uint8Array.from(state.image),
+      before: undefined,
+      history: recording.history,
+      acknowledged: acknowledged[state.point],
+      where: `[${options.model ?? ''}] ${state.describe()}${origin}`,
+    })
+  }
+}
+
+/** Every prefix of the trace. Two with the same image still differ in what is durable. */
+function* killCrashes(recording: Recording, start: number, origin: string): Generator<() => FirstCrash> {
+  const { trace, history } = recording
+  const { events } = trace
+  const acknowledged = acknowledgedAt(recording)
+  let image = Uint8Array.from(trace.image)
+  for (let count = 0; count <= events.count; count++) {
+    if (count > 0) image = applied(image, events, count - 1)
+    if (count < start) continue
+    yield () => ({
+      image: Uint8Array.from(image),
+      before: { trace, count },
+      history,
+      acknowledged: acknowledged[count],
+      where: `[kill] after ${count === 0 ? 'nothing' : `event ${count - 1}, ${events.describe(count - 1)}`}${origin}`,
+    })
+  }
+}
+
+/** What the process sees after an event. */
+function applied(image: Uint8Array<ArrayBuffer>, events: EventLog, event: number): Uint8Array<ArrayBuffer> {
+  const kind = events.kind(event)
+  if (kind === EVENT_STORE || kind === EVENT_STORE_NON_TEMPORAL) {
+    image.set(events.bytes(event), events.pageId(event) * PAGE_BYTES + events.line(event) * LINE_BYTES)
+  } else if (kind === EVENT_GROW) {
+    const grown = new Uint8Array(Math.max(image.length, events.pageCount(event) * PAGE_BYTES))
+    grown.set(image)
+    return grown.fill(0, events.pageId(event) * PAGE_BYTES, events.pageCount(event) * PAGE_BYTES)
+  }
+  return image
+}
+
+/** Recovers on recording memory, and goes on working if asked to. `start`: where the recovery begins in the trace. */
+function recordRecovery(
+  crash: FirstCrash,
+  options: NestedOptions,
+  seed: number,
+): { recording: Recording; start: number } {
+  const memory = new RecordingMemory({
+    sizeBytes: crash.image.length,
+    segmentShift: SEGMENT_SHIFT,
+    granularity: options.granularity ?? 'cache-line',
+    image: crash.image,
+    record: true,
+  })
+  const history = crash.history.slice(0, crash.acknowledged + 2)
+  try {
+    const hooks = {
+      beforeCommit: (digest: string) => history.push(digest),
+      acknowledged: () => memory.mark(MARK_ACKNOWLEDGED, history.length - 1),
+    }
+    const workload = new Workload({ memory }, { random: new Random(seed), hooks })
+    // The pool held one of two states. What the user has seen once must stay, as if it had been acknowledged.
+    history.length = history.indexOf(workload.model.digest, crash.acknowledged) + 1
+    if (history.length === 0) throw new Error('the recovered content is no state of the history')
+    hooks.acknowledged()
+    for (let count = 0; count < (options.transactions ?? 0); count++) workload.step()
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    throw new CrashViolation(crash.where, `recovery failed: ${message}`, { cause: error })
+  }
+  let trace = options.filter?.(memory.trace()) ?? memory.trace()
+  const start = crash.before?.count ?? 0
+  if (crash.before !== undefined) trace = joinTraces(crash.before.trace, start, trace)
+  if (options.syncIsFence === true) trace = syncsAsFences(trace)
+  return { recording: { trace, history, acknowledgedBefore: crash.acknowledged }, start }
+}
+
+/** The trace with every fdatasync replaced by a fence. */
+export function syncsAsFences(trace: Trace): Trace {
+  const events = new EventLog()
+  for (let event = 0; event < trace.events.count; event++) {
+    if (trace.events.kind(event) === EVENT_SYNC_ALL) {
+      events.append(EVENT_FENCE, 0, 0, trace.events.program(event), trace.events.operation(event))
+    } else {
+      events.appendFrom(trace.events, event, event + 1)
+    }
+  }
+  return { image: trace.image, events }
+}
