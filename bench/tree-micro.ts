@@ -44,7 +44,13 @@ function cpuNanoseconds(): number {
 }
 
 /** Runs an operation for every index, in transactions; prints the median of the transactions' times. */
-function measure(name: string, pool: TreePool, count: number, operation: (index: number) => void, batch = perTransaction): void {
+function measure(
+  name: string,
+  pool: TreePool,
+  count: number,
+  operation: (index: number) => void,
+  batch = perTransaction,
+): void {
   if (only !== undefined && !name.includes(only) && !name.includes('insert')) {
     return
   }
@@ -69,7 +75,9 @@ function newTree(): { pool: TreePool; tree: Tree } {
   return { pool, tree }
 }
 
-console.log(`${entries} entries, keys of ${KEY_BYTES} and values of ${value.length} bytes; CPU ns per operation, median`)
+console.log(
+  `${entries} entries, keys of ${KEY_BYTES} and values of ${value.length} bytes; CPU ns per operation, median`,
+)
 
 const setOnly = newTree()
 measure('(making a key)', setOnly.pool, entries, (i) => setKey(shuffled, i))
@@ -85,7 +93,10 @@ measure('insert random', random.pool, entries, (i) => {
   random.tree.put(key, KEY_BYTES, value)
 })
 
-for (const [name, { pool, tree }] of [['sequential', sequential], ['random', random]] as const) {
+for (const [name, { pool, tree }] of [
+  ['sequential', sequential],
+  ['random', random],
+] as const) {
   console.log(`  built ${name}`)
   const lookups = Math.min(entries, 300_000)
   measure('find random', pool, lookups, (i) => {
@@ -152,10 +163,16 @@ for (const [name, { pool, tree }] of [['sequential', sequential], ['random', ran
     setKey(shuffled, i % 1000)
     tree.put(key, KEY_BYTES, value)
   })
-  measure('overwrite hot, 1 per tx', pool, Math.min(lookups, 50_000), (i) => {
-    setKey(shuffled, i % 1000)
-    tree.put(key, KEY_BYTES, value)
-  }, 1)
+  measure(
+    'overwrite hot, 1 per tx',
+    pool,
+    Math.min(lookups, 50_000),
+    (i) => {
+      setKey(shuffled, i % 1000)
+      tree.put(key, KEY_BYTES, value)
+    },
+    1,
+  )
   measure('delete random', pool, lookups, (i) => {
     setKey(shuffled, i)
     if (!tree.delete(key, KEY_BYTES)) throw new Error('lost')

@@ -22,3 +22,4 @@ export type {
 } from './api/types.js'
 export { DaxkvError, type DaxkvErrorCode, type DaxkvErrorDetails } from './errors.js'
 export type { Granularity, PersistCounters, Persistence } from './pmem/persistent-memory.js'
+export { probePath, type ProbeReport } from './pmem/probe.js'

@@ -59,16 +59,16 @@ const FEWER = { exhaustiveLimit: 8, samples: 3 }
 export const CHAINS: readonly { readonly name: string; readonly options: NestedOptions }[] = [
   {
     name: 'power failure during recovery',
-    options: { chain: [{ model: 'cache-line', every: 41, options: FEWER }, { model: 'cache-line', options: FEW }] },
+    options: { chain: [{ model: 'cache-line', every: 151, options: FEWER }, { model: 'cache-line', options: FEW }] },
   },
   {
     name: 'kill, then power failure during or after recovery',
-    options: { chain: [{ model: 'kill', every: 7 }, { model: 'cache-line', options: FEW }], syncIsFence: true },
+    options: { chain: [{ model: 'kill', every: 31 }, { model: 'cache-line', options: FEW }], syncIsFence: true },
   },
   {
     name: 'power failure, recovery and work, then power failure',
     options: {
-      chain: [{ model: 'cache-line', every: 211, options: FEWER }, { model: 'cache-line', options: FEWER }],
+      chain: [{ model: 'cache-line', every: 997, options: FEWER }, { model: 'cache-line', options: FEWER }],
       transactions: 2,
       syncIsFence: true,
     },
@@ -76,7 +76,7 @@ export const CHAINS: readonly { readonly name: string; readonly options: NestedO
   {
     name: 'kill, kill of the recovery, then power failure',
     options: {
-      chain: [{ model: 'kill', every: 13 }, { model: 'kill', every: 5 }, { model: 'cache-line', options: FEWER }],
+      chain: [{ model: 'kill', every: 61 }, { model: 'kill', every: 11 }, { model: 'cache-line', options: FEWER }],
       syncIsFence: true,
     },
   },

@@ -48,6 +48,7 @@ function describe(store: Store, columns: number | undefined): string[] {
   const share = Math.round((100 * stats.allocatedPages) / stats.capacityPages)
   const facts: [string, string][] = [
     ['pool', store.path],
+    ['identity', `${stats.uuid}, format ${stats.formatVersion}, created ${stats.createdAt.toISOString()}`],
     ['size', `${formatBytes(stats.capacityBytes)}, ${formatBytes(usedBytes)} of it in use (${share} %)`],
     ['log', formatBytes(stats.logPages * PAGE_BYTES)],
     ['transactions', formatCount(stats.txid)],

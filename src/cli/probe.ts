@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type ProbeReport, probePath } from '../pmem/probe.js'
+import { type ProbeReport, probePath } from '../index.js'
 import { addBaseOptions, type BaseOptions } from './common.js'
 import { EXIT_NEGATIVE } from './exit-codes.js'
 import { formatBytes, formatFact, plural } from './layout.js'

@@ -97,8 +97,7 @@ class TreeChecker {
       this.checkSubtree(this.rootPage, levels - 1, undefined, undefined)
       space.locate(this.rootPage)
       const word = space.base >>> 2
-      const claimed =
-        space.view.u32[word + WORD_ENTRIES_HI] * 0x1_0000_0000 + space.view.u32[word + WORD_ENTRIES_LO]
+      const claimed = space.view.u32[word + WORD_ENTRIES_HI] * 0x1_0000_0000 + space.view.u32[word + WORD_ENTRIES_LO]
       if (claimed !== this.entries) {
         this.report(this.rootPage, `the root counts ${claimed} entries, the leaves hold ${this.entries}`)
       }

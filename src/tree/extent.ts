@@ -2,7 +2,15 @@
 import { DaxkvError } from '../errors.js'
 import type { MemoryView } from '../pmem/memory-view.js'
 import { PAGE_BYTES } from '../pmem/program.js'
-import { checkPlace, DESCRIPTOR_BYTES, failNode, MAX_INLINE_BYTES, placeOffset, placeSuffixLength, VALUE_IN_EXTENT } from './node.js'
+import {
+  checkPlace,
+  DESCRIPTOR_BYTES,
+  failNode,
+  MAX_INLINE_BYTES,
+  placeOffset,
+  placeSuffixLength,
+  VALUE_IN_EXTENT,
+} from './node.js'
 import type { PageSpace } from '../tx/page-space.js'
 import type { Tree } from './tree.js'
 
@@ -45,7 +53,13 @@ export interface ValueHolder {
 }
 
 /** Points the value fields of a tree or cursor at the extent an entry describes. */
-export function locateExtent(holder: ValueHolder, space: PageSpace, view: MemoryView, base: number, place: number): void {
+export function locateExtent(
+  holder: ValueHolder,
+  space: PageSpace,
+  view: MemoryView,
+  base: number,
+  place: number,
+): void {
   const at = descriptorOffset(view, base, place)
   const page = view.u8.readUInt32LE(at)
   const byteLength = view.u8.readUInt32LE(at + 4)

@@ -183,7 +183,11 @@ function placeInRoom(
     const count = nodeCount(view, base)
     const longer = sharedPrefix(view, base, 0, 0, count, index, key, keyLength)
     const size = encodedBytes(view, base, true, 0, count, longer) + SLOT_BYTES
-    rebuildNode(space, 0, fitsNode(size + payloadBytes(keyLength - longer + byteLength), longer) ? longer : prefixLength)
+    rebuildNode(
+      space,
+      0,
+      fitsNode(size + payloadBytes(keyLength - longer + byteLength), longer) ? longer : prefixLength,
+    )
   }
   placeLeafEntry(space, index, key, keyLength, bytes, byteLength, field)
 }

@@ -140,9 +140,7 @@ export function placeLength(place: number, isLeaf: boolean): number {
 
 /** Bytes in use: slots, payloads and prefix. */
 export function nodeUsedBytes(view: MemoryView, base: number): number {
-  return (
-    PAGE_BYTES - nodeHeapStart(view, base) - nodeDeadBytes(view, base) + SLOT_BYTES * nodeCount(view, base)
-  )
+  return PAGE_BYTES - nodeHeapStart(view, base) - nodeDeadBytes(view, base) + SLOT_BYTES * nodeCount(view, base)
 }
 
 /** Free bytes between the slots and the heap. */

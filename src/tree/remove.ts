@@ -200,13 +200,7 @@ function mergeBranches(tree: Tree, leftPage: number, rightPage: number, separato
 }
 
 /** Appends all entries of another node to the staged one that the space points at, and marks what that edits. */
-function append(
-  tree: Tree,
-  right: MemoryView,
-  rightBase: number,
-  rightCount: number,
-  lead: number,
-): void {
+function append(tree: Tree, right: MemoryView, rightBase: number, rightCount: number, lead: number): void {
   const { space } = tree.context
   const { view, base, frame } = space
   const count = nodeCount(view, base)

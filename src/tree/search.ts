@@ -130,9 +130,7 @@ export function commonWithEntry(
   const place = slotPlace(view, base, index)
   checkPlace(view, base, place, lead === 0)
   const at = (base + placeOffset(place) + lead) >>> 2
-  return (
-    shared + commonBytes(view.i32, at, placeSuffixLength(place), key, prefixLength >>> 2, keyLength - prefixLength)
-  )
+  return shared + commonBytes(view.i32, at, placeSuffixLength(place), key, prefixLength >>> 2, keyLength - prefixLength)
 }
 
 /** Length of the common prefix of a whole key and the node's prefix. */

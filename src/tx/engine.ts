@@ -19,6 +19,7 @@ import {
   ROOT_OFFSET_NEXT_KEYSPACE_ID,
 } from '../pool/format.js'
 import { Geometry } from '../pool/geometry.js'
+import type { Identity } from '../pool/identity.js'
 import { openPoolFile } from '../pool/pool-file.js'
 import { readUnsafeShutdowns } from '../pool/platform.js'
 import { Committer } from './commit.js'
@@ -53,6 +54,12 @@ export const DEFAULT_GROWTH_STEP_BYTES = 16 * MIB
 export const DEFAULT_STAGING_LIMIT_BYTES = 512 * MIB
 
 export interface EngineStats {
+  /** Identity of the pool: given at creation, never changed. */
+  readonly uuid: string
+  readonly formatVersion: number
+  readonly createdAt: Date
+  /** Bytes of an allocation segment; no value is longer. */
+  readonly segmentBytes: number
   readonly capacityPages: number
   readonly allocatedPages: number
   readonly logPages: number
@@ -74,6 +81,7 @@ export class Engine {
   readonly space: PageSpace
   readonly allocator: Allocator
   readonly uuid: string
+  private readonly identity: Identity
   readonly recovery: Recovery
   /** Commits so far that stored something; iterators compare it to know whether to seek again. */
   sequence = 0
@@ -113,6 +121,7 @@ export class Engine {
     })
     this.memory = file.memory
     this.faultWords = this.memory.faultWords
+    this.identity = file.identity
     this.uuid = file.identity.uuid
     this.geometry = new Geometry(file.identity.segmentShift, file.identity.logPages)
     this.space = new PageSpace(this.memory, options.stagingLimitBytes ?? DEFAULT_STAGING_LIMIT_BYTES)
@@ -232,10 +241,14 @@ export class Engine {
   stats(): EngineStats {
     this.usable()
     return {
+      uuid: this.identity.uuid,
+      formatVersion: this.identity.formatVersion,
+      createdAt: new Date(this.identity.createdMs),
+      segmentBytes: this.geometry.segmentPages * PAGE_BYTES,
       capacityPages: this.space.capacityPages,
       allocatedPages: this.allocator.countAllocated(),
       logPages: this.geometry.logPages,
-      txid: this.committer.txid,
+      txid: this.readOnly ? this.anchor.txid : this.committer.txid,
       commits: this.sequence,
       growths: this.growth.count,
       counters: { ...this.memory.counters },

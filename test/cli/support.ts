@@ -4,8 +4,29 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { buildSync } from 'esbuild'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
+/** As deep below the root as src/cli and dist/cli, where the command line looks for package.json. */
+const bundle = join(root, '.cache', 'cli-test', `main-${process.pid}.mjs`)
+
+// Bundled from the sources once a test file: with tsx every one of the many processes would compile them again.
+buildSync({
+  entryPoints: [join(root, 'src/cli/main.ts')],
+  outfile: bundle,
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  packages: 'external',
+  // The loader of the addon is CommonJS and asks for these.
+  banner: {
+    js:
+      `const require = (await import('node:module')).createRequire(import.meta.url)\n` +
+      `const __dirname = (await import('node:url')).fileURLToPath(new URL('.', import.meta.url))`,
+  },
+})
+after(() => rmSync(bundle))
 
 export interface CliResult {
   readonly status: number | null
@@ -29,7 +50,7 @@ export function daxkvWithInput(input: string | Uint8Array, ...args: string[]): C
 
 /** What must be given to node to run the command line. */
 export function cliArguments(args: readonly string[]): string[] {
-  return ['--import', 'tsx', join(root, 'src/cli/main.ts'), ...args]
+  return [bundle, ...args]
 }
 
 /** The rows of JSON lines. */

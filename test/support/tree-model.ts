@@ -258,7 +258,12 @@ export const keys: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 6, arbitrary: fc.nat(400).map((n) => Buffer.from(`user:${n}`)) },
   { weight: 2, arbitrary: fc.nat(5000).map((n) => Buffer.from([0, 0, n >>> 8, n & 255])) },
   { weight: 2, arbitrary: fc.nat(12).map((n) => Buffer.alloc(n)) },
-  { weight: 2, arbitrary: fc.tuple(small, fc.nat(4)).map(([n, zeros]) => Buffer.concat([Buffer.from(`a${n % 7}`), Buffer.alloc(zeros)])) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(small, fc.nat(4))
+      .map(([n, zeros]) => Buffer.concat([Buffer.from(`a${n % 7}`), Buffer.alloc(zeros)])),
+  },
   { weight: 2, arbitrary: fc.uint8Array({ maxLength: 9 }).map((bytes) => Buffer.from(bytes)) },
   {
     weight: 3,

@@ -57,7 +57,10 @@ const headerBytes = fc.oneof(
 const mutations: fc.Arbitrary<Mutation> = fc.oneof(
   // Headers and slots are where damage does the most.
   { weight: 3, arbitrary: fc.record({ page: fc.nat(), offset: fc.integer({ min: 8, max: 63 }), bytes: headerBytes }) },
-  { weight: 3, arbitrary: fc.record({ page: fc.nat(), offset: fc.integer({ min: 64, max: 400 }), bytes: headerBytes }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ page: fc.nat(), offset: fc.integer({ min: 64, max: 400 }), bytes: headerBytes }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -114,10 +117,16 @@ describe('a damaged or hostile tree', () => {
   it('gives CORRUPT or works, but never hangs, leaves the mapping or fails in another way', () => {
     const { pool, tree, pages } = build()
     const image = pool.memory.image()
-    const list = fc.array(fc.oneof(keys, fc.nat(500).map((n) => Buffer.from(`user:${n * 7}`))), {
-      minLength: 12,
-      maxLength: 12,
-    })
+    const list = fc.array(
+      fc.oneof(
+        keys,
+        fc.nat(500).map((n) => Buffer.from(`user:${n * 7}`)),
+      ),
+      {
+        minLength: 12,
+        maxLength: 12,
+      },
+    )
     fc.assert(
       fc.property(fc.array(mutations, { minLength: 1, maxLength: 6 }), list, (changes, wanted) => {
         damage(pool, pages, changes)
@@ -195,7 +204,7 @@ describe('a damaged or hostile tree', () => {
       ['out of order', () => (i32[(at + 64 + 12) >>> 2] = i32[(at + 64 + 4) >>> 2])],
       ['share bytes', () => (i32[(at + 64 + 12) >>> 2] = i32[(at + 64 + 4) >>> 2])],
       ['outside the heap', () => (i32[(at + 64 + 4) >>> 2] &= ~1023)],
-      ['entries, the leaves hold', () => u32.set([7], ((pageBase(pool, tree.rootPage) + 32) >>> 2))],
+      ['entries, the leaves hold', () => u32.set([7], (pageBase(pool, tree.rootPage) + 32) >>> 2)],
     ]
     for (const [expected, change] of cases) {
       const messages = problemsAfter(change)

@@ -8,7 +8,12 @@ import { TreePool } from '../support/tree-pool.js'
 const ENTRIES = 100_000
 
 /** Loads keys of 14 bytes with values of 100 bytes in the given order. */
-function load(order: (index: number) => number): { pool: TreePool; tree: Tree; report: TreeReport; bytesPerKey: number } {
+function load(order: (index: number) => number): {
+  pool: TreePool
+  tree: Tree
+  report: TreeReport
+  bytesPerKey: number
+} {
   const pool = new TreePool(16_384)
   const tree = new Tree(pool, Tree.create(pool, 1), 1)
   const key = Buffer.alloc(16)

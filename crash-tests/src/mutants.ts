@@ -1,0 +1,273 @@
+import type { Patch } from './source-mutants.js'
+import * as trace from './trace-mutants.js'
+import type { TraceFilter } from './trace-mutants.js'
+
+/**
+ * One rule of the commit protocol turned off. The crash tests must notice every one of them, or they prove nothing; what
+ * they cannot notice is listed with the reason why it does no harm.
+ */
+export interface Mutant {
+  readonly name: string
+  /** The rule that it breaks, in the words of docs/durability.md. */
+  readonly rule: string
+  readonly commitFilter?: TraceFilter
+  readonly recoveryFilter?: TraceFilter
+  readonly patches?: readonly Patch[]
+  /** Why the result cannot differ. */
+  readonly equivalent?: string
+}
+
+const RECOVERY = 'tx/recovery.ts'
+const ALLOCATOR = 'pool/allocator.ts'
+const COMMIT = 'tx/commit.ts'
+
+const TAKEN = 'const taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]'
+const FIND_EXTENTS = 'let runs = this.allocator.findRuns(pagesNeeded, MAX_RECORD_EXTENTS)'
+
+/** `findRuns` for the record's extents sees only one of the two bitmaps; ordinary allocation is left alone. */
+function extentsFrom(words: string): Patch[] {
+  const flag = '(globalThis as { extents?: boolean }).extents'
+  return [
+    { file: COMMIT, find: FIND_EXTENTS, replace: `${flag} = true; ${FIND_EXTENTS}; ${flag} = false` },
+    { file: ALLOCATOR, find: TAKEN, replace: `${TAKEN.replace('= ', `= ${flag} === true ? ${words} : `)}` },
+  ]
+}
+
+const SAME_EPOCH: Patch = { file: RECOVERY, find: 'epoch: current.epoch + 1', replace: 'epoch: current.epoch' }
+const SAME_SALT: Patch = {
+  file: RECOVERY,
+  find: 'saltLo: salt[0], saltHi: salt[1]',
+  replace: 'saltLo: current.saltLo, saltHi: current.saltHi',
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'commit without fence 1',
+    rule: 'the record and all fresh lines are durable before the first dirty line is stored',
+    commitFilter: trace.withoutFence(1),
+  },
+  {
+    name: 'commit without fence 2',
+    rule: 'the dirty lines are durable before the acknowledgement',
+    commitFilter: trace.withoutFence(2),
+  },
+  {
+    name: 'dirty lines not flushed',
+    rule: 'the dirty lines are durable before the acknowledgement',
+    commitFilter: trace.withoutDirtyFlushes,
+  },
+  {
+    name: 'fresh lines not flushed',
+    rule: 'fresh lines are durable by fence 1',
+    commitFilter: trace.withoutFreshFlushes,
+  },
+  {
+    name: 'record not flushed',
+    rule: 'the record is durable by fence 1',
+    commitFilter: trace.withoutRecordFlushes,
+  },
+  {
+    name: 'record hash not checked',
+    rule: 'a record counts only when its whole hash matches',
+    patches: [
+      {
+        file: 'tx/log-record.ts',
+        find: 'if (hash[0] !== hashLo || hash[1] !== hashHi) return undefined',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'record hash over the header only',
+    rule: 'the hash covers header, body and extents',
+    patches: [
+      { file: 'tx/log-record.ts', find: 'xxh64(stream, anchor', replace: 'xxh64(stream.subarray(0, 64), anchor' },
+      {
+        file: 'pmem/program-runner.ts',
+        find: 'record.u8.subarray(0, totalLines * LINE_BYTES)',
+        replace: 'record.u8.subarray(0, 64)',
+      },
+    ],
+  },
+  {
+    name: 'every record taken as finished',
+    rule: 'the post-image hash tells a finished transaction from a torn one',
+    patches: [{ file: RECOVERY, find: 'if (postImageMatches(memory, record, anchor))', replace: 'if (anchor.seq >= 0)' }],
+  },
+  {
+    name: 'every record rolled back',
+    rule: 'the post-image hash tells a finished transaction from a torn one',
+    patches: [{ file: RECOVERY, find: 'if (postImageMatches(memory, record, anchor))', replace: 'if (anchor.seq < 0)' }],
+  },
+  {
+    name: 'recovery does not flush',
+    rule: 'recovery flushes the covered lines of a finished record: the cache may know more than the medium',
+    recoveryFilter: trace.withoutRecoveryFlushes,
+  },
+  {
+    name: 'rollback stores differing lines only',
+    rule: 'rollback stores every pre-image: a line may be equal in the cache only',
+    patches: [
+      {
+        file: RECOVERY,
+        find: 'eachLine(record, (pageId, line, index) => {',
+        replace: `eachLine(record, (pageId, line, index) => {
+          const at = pageBytes(memory, pageId)
+          const from = at.base + line * LINE_BYTES
+          if (at.view.u8.compare(record.bodies, index * 64, index * 64 + 64, from, from + 64) === 0) return`,
+      },
+    ],
+  },
+  {
+    name: 'no sync before the epoch bump',
+    rule: 'the rollback is durable before the record is dead',
+    patches: [{ file: RECOVERY, find: 'builder.syncAll().run()', replace: 'builder.run()' }],
+  },
+  {
+    name: 'no epoch, salt and txid step',
+    rule: 'a clean close makes the record dead, so that later bit rot cannot undo an old transaction',
+    patches: [
+      SAME_EPOCH,
+      SAME_SALT,
+      { file: 'tx/engine.ts', find: 'txid: clean ? this.committer.txid : current.txid', replace: 'txid: current.txid' },
+      { file: 'tx/engine.ts', find: 'txid: Math.max(anchor.txid, recovery.txid)', replace: 'txid: anchor.txid' },
+    ],
+  },
+  {
+    name: 'no epoch step',
+    rule: 'a new epoch at every open',
+    patches: [SAME_EPOCH],
+    equivalent: 'the salt changes as well, so the hash of an older record does not match (but for a chance of 2^-64)',
+  },
+  {
+    name: 'no salt step',
+    rule: 'a new salt at every open',
+    patches: [SAME_SALT],
+    equivalent:
+      'an older record is told by its epoch; the salt is for bytes that look like a record, and under the undo protocol ' +
+      'nothing but a record header is ever written to the first line of the slot',
+  },
+  {
+    name: 'txid not advanced',
+    rule: 'a record is of a later transaction than the anchor',
+    patches: [
+      {
+        file: COMMIT,
+        find: 'this.txidLo = (this.txidLo + 1) >>> 0\n    if (this.txidLo === 0) this.txidHi++',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'anchor written over the only valid copy',
+    rule: 'two anchor copies, of which the older is overwritten',
+    patches: [{ file: RECOVERY, find: '? PAGE_ANCHOR_B : PAGE_ANCHOR_A', replace: '? PAGE_ANCHOR_A : PAGE_ANCHOR_B' }],
+  },
+  {
+    name: 'anchor checksum not checked',
+    rule: 'two anchor copies with a checksum',
+    patches: [
+      {
+        file: 'pool/anchor.ts',
+        find: 'if (bytes.readUInt32LE(ANCHOR_OFFSET_HASH) !== hash[0]) return undefined',
+        replace: '',
+      },
+      {
+        file: 'pool/anchor.ts',
+        find: 'if (bytes.readUInt32LE(ANCHOR_OFFSET_HASH + 4) !== hash[1]) return undefined',
+        replace: 'if (hash.length === 0) return undefined',
+      },
+    ],
+  },
+  {
+    name: 'chosen anchor not made durable',
+    rule: 'the chosen anchor is made durable before the other one is written',
+    patches: [{ file: RECOVERY, find: 'builder.store(page, frame, 3, 0)\n  })\n  builder.fence().run()', replace: '})' }],
+  },
+  {
+    name: 'no fence after the anchors',
+    rule: 'the chosen anchor is made durable before the other one is written',
+    recoveryFilter: trace.withoutFirstFence,
+    equivalent: 'the sync before the epoch bump comes in between and is a fence as well',
+  },
+  {
+    name: 'new anchor not fenced',
+    rule: 'the new epoch is durable before work begins',
+    recoveryFilter: trace.withoutAnchorFence,
+  },
+  {
+    name: 'new anchor not flushed',
+    rule: 'the new epoch is durable before work begins',
+    recoveryFilter: trace.withoutAnchorFlush,
+  },
+  {
+    name: 'page reused by the transaction that freed it',
+    rule: 'no reuse of a page freed in the same transaction',
+    patches: [
+      { file: ALLOCATOR, find: TAKEN, replace: 'const taken = this.stagedWords[this.stagedBase + word]' },
+    ],
+  },
+  {
+    name: 'record continues in pages it freed',
+    rule: 'extents of a record only from pages this transaction neither freed nor allocated',
+    patches: extentsFrom('this.stagedWords[this.stagedBase + word]'),
+  },
+  {
+    name: 'record continues in pages it allocated',
+    rule: 'extents of a record only from pages this transaction neither freed nor allocated',
+    patches: extentsFrom('this.committedWords[this.committedBase + word]'),
+  },
+  {
+    name: 'lines of freed pages recorded',
+    rule: 'lines of freed pages are dropped from the record',
+    patches: [{ file: COMMIT, find: 'FRAME_BACKUP | FRAME_FREED', replace: 'FRAME_BACKUP', count: 4 }],
+  },
+  {
+    name: 'lines of freed pages stored',
+    rule: 'lines of freed pages are not stored either',
+    patches: [
+      {
+        file: COMMIT,
+        find: `words[at++] = OP_FENCE
+    for (let frame = 0; frame < frameCount; frame++) {
+      if ((flags[frame] & (FRAME_BACKUP | FRAME_FREED | FRAME_FRESH)) !== 0) continue`,
+        replace: `words[at++] = OP_FENCE
+    for (let frame = 0; frame < frameCount; frame++) {
+      if ((flags[frame] & (FRAME_BACKUP | FRAME_FRESH)) !== 0) continue`,
+      },
+    ],
+  },
+  {
+    name: 'extent freed under a savepoint reused',
+    rule: 'a value that a rollback to a savepoint brings back is not overwritten',
+    patches: [{ file: ALLOCATOR, find: 'if (this.pages.savepointDepth > 0) this.pin(pageId, pageCount)', replace: '' }],
+  },
+  {
+    name: 'capacity published before the file is extended',
+    rule: 'growth: extend, write zeros, sync, and only then publish',
+    patches: [
+      {
+        file: 'tx/growth.ts',
+        find: `this.extend(Math.max(wished, required), required)
+    this.publish(old, this.memory.sizeBytes / PAGE_BYTES, committer)`,
+        replace: `this.publish(old, Math.max(wished, required), committer)
+    this.extend(Math.max(wished, required), required)`,
+      },
+    ],
+  },
+  {
+    name: 'growth over old bytes without zeroing',
+    rule: 'growing again over what an unpublished growth has left writes the zeros again',
+    patches: [
+      {
+        file: 'pmem/simulated-memory.ts',
+        find: 'this.#clear(oldSizeBytes, Math.min(newSizeBytes, this.#writtenBytes))',
+        replace: '',
+      },
+    ],
+    equivalent:
+      'the content of free pages is undefined by design: a page is zeroed when it is allocated and the bitmap of a new ' +
+      'segment is written whole. The zeros are for the file system (no holes, no unwritten extents), which this model ' +
+      'does not know; tests of the native executor look at the extents of the file',
+  },
+]
