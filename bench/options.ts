@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
-/** `wall`: elapsed time. `cpu`: time the process had a processor, for machines with other work. */
+/** `wall`: elapsed time. `cpu`: time the work had a processor, for machines with other work. */
 export type Clock = 'wall' | 'cpu'
 
 export interface BenchOptions {

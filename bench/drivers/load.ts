@@ -54,7 +54,7 @@ async function fill(opened: OpenedEngine, job: LoadJob): Promise<{ wallMs: numbe
       keys.push(keyMaker.present(index))
       values.push(valueMaker.value(index))
     }
-    const clocks = new Clocks()
+    const clocks = new Clocks(opened.sync)
     if (opened.sync) opened.engine.putMany(keys, values)
     else await opened.engine.putMany(keys, values)
     const { wallMs, cpuMs } = clocks.elapsed()

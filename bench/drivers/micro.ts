@@ -30,7 +30,7 @@ export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Me
   const before = await engine.count()
   const profiler = new MeasuredPartProfiler(job.profileDir)
   const runner = new BatchRunner(opened, job, inputs, intoEmpty ? warmupOperations : 0)
-  let clocks = new Clocks()
+  let clocks = new Clocks(opened.sync)
   let cpuMs = 0
   const bench = new Bench({
     iterations: job.batches,
@@ -43,7 +43,7 @@ export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Me
       if (mode !== 'run') return
       runner.sum = 0
       profiler.start()
-      clocks = new Clocks()
+      clocks = new Clocks(opened.sync)
     },
     teardown: (_task, mode) => {
       if (mode !== 'run') return

@@ -12,7 +12,7 @@ export async function openAndGet(openEngine: EngineOpener, job: OpenJob): Promis
   const key = new KeyMaker(job.keys).present(mix(job.round, PICK_SEED) % job.keys)
   const profiler = new MeasuredPartProfiler(job.profileDir)
   profiler.start()
-  const clocks = new Clocks()
+  const clocks = new Clocks(job.subject.engine !== 'level')
   const opened = await openEngine(job)
   const found = await opened.engine.view(key)
   const { wallMs, cpuMs } = clocks.elapsed()

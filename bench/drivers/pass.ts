@@ -10,7 +10,7 @@ export async function pass(openEngine: EngineOpener, job: PassJob): Promise<Meas
   const opened = await openEngine(job)
   const profiler = new MeasuredPartProfiler(job.profileDir)
   let checksum = 0
-  let clocks = new Clocks()
+  let clocks = new Clocks(opened.sync)
   let cpuMs = 0
   const bench = new Bench({
     iterations: job.repeats,
@@ -21,7 +21,7 @@ export async function pass(openEngine: EngineOpener, job: PassJob): Promise<Meas
     setup: (_task, mode) => {
       if (mode !== 'run') return
       profiler.start()
-      clocks = new Clocks()
+      clocks = new Clocks(opened.sync)
     },
     teardown: (_task, mode) => {
       if (mode !== 'run') return

@@ -100,8 +100,9 @@ export class StoreContext {
       this.aborted()
       throw error
     }
-    this.undoMarks.length = 0
-    this.undo.length = 0
+    // Setting the length of an array is slow even if it is so already: every put comes through here.
+    this.undoMarks.pop()
+    if (this.undo.length !== 0) this.undo.length = 0
     if (this.savedStructures.size !== 0) this.savedStructures.clear()
   }
 

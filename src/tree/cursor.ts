@@ -4,6 +4,7 @@ import { PAGE_BYTES } from '../pmem/program.js'
 import type { PageSpace } from '../tx/page-space.js'
 import { locateExtent } from './extent.js'
 import { copyKeyWords, copyWords, KeyBuffer, loadKey, MAX_KEY_BYTES } from './key.js'
+import type { KeyRange } from './key-range.js'
 import {
   branchChild,
   checkNode,
@@ -14,21 +15,14 @@ import {
   nodeCount,
   nodePrefixLength,
   nodePrefixOffset,
+  omittedBytes,
   SLOTS_WORD,
   VALUE_IN_EXTENT,
 } from './node.js'
 import { searchNode } from './search.js'
 import type { Tree } from './tree.js'
 
-/** A range of keys by bytes. At most one lower and one upper bound; without one the range is open at that end. */
-export interface KeyRange {
-  readonly gt?: Buffer | undefined
-  readonly gte?: Buffer | undefined
-  readonly lt?: Buffer | undefined
-  readonly lte?: Buffer | undefined
-  /** From the highest key down. */
-  readonly reverse?: boolean | undefined
-}
+export type { KeyRange } from './key-range.js'
 
 /** Where a cursor stands: on an entry, or in front of or behind all of its range. */
 const BEFORE = 0
@@ -88,7 +82,8 @@ export class Cursor {
   private leafIndex = 0
   private leafStart = 0
   private leafStop = 0
-  private prefixLength = 0
+  /** Bytes of the keys that the suffixes in the leaf leave out; `key` has them since the leaf was entered. */
+  private omitted = 0
   /** Leaves that may still be visited: more than the pool has pages means a damaged tree that leads back to itself. */
   private leavesLeft = 0
 
@@ -116,6 +111,7 @@ export class Cursor {
     this.state = this.reverse ? AFTER : BEFORE
     this.version = this.tree.version
     this.leavesLeft = this.space.capacityPages
+    this.keyLoaded = false
   }
 
   /** Steps in the direction of the range; false at its end. */
@@ -160,10 +156,11 @@ export class Cursor {
         const goOn = visit(this)
         if (this.version !== this.tree.version) throw new DaxkvError('BUSY', 'the tree was written to during a scan')
         if (!goOn) {
-          this.load()
+          this.loadKey()
           return visited
         }
       }
+      this.loadKey()
     }
     return visited
   }
@@ -203,8 +200,7 @@ export class Cursor {
     let moved: boolean
     if (this.state === AFTER) return false
     if (this.state === BEFORE) {
-      this.state = ON
-      this.version = this.tree.version
+      this.start()
       moved = this.descend(-1, TO_FIRST)
     } else if (this.version !== this.tree.version) {
       const found = this.find()
@@ -232,8 +228,7 @@ export class Cursor {
     let moved: boolean
     if (this.state === BEFORE) return false
     if (this.state === AFTER) {
-      this.state = ON
-      this.version = this.tree.version
+      this.start()
       moved = this.descend(-1, TO_LAST)
     } else {
       if (this.version !== this.tree.version) this.find()
@@ -251,6 +246,13 @@ export class Cursor {
       depth = this.levels - 2
     }
     return true
+  }
+
+  /** Enters the range from one of its ends. */
+  private start(): void {
+    this.state = ON
+    this.version = this.tree.version
+    this.keyLoaded = false
   }
 
   /** Looks for the last key again after the tree has changed: stands on it, or on the first one above it. */
@@ -324,6 +326,11 @@ export class Cursor {
     const count = nodeCount(view, base)
     if (count === 0 && depth > 0) failNode(view, base, 'a leaf is empty')
     if (--this.leavesLeft < 0) failPage(this.tree.rootPage, 'the tree leads back to itself')
+    if (this.keyLoaded && mode !== TO_KEY) {
+      // From leaf to leaf keys must go on in order: a damaged tree could lead to the same leaf again and again.
+      const at = searchNode(view, base, pageId, 0, this.keyWords, this.keyLength)
+      if (at !== (mode === TO_FIRST ? ~0 : ~count)) failNode(view, base, 'keys are out of order')
+    }
     let start = 0
     let stop = count
     if (lower !== undefined && this.atLower[depth] === 1) {
@@ -345,10 +352,11 @@ export class Cursor {
     this.leafBase = base
     this.leafStart = start
     this.leafStop = stop
-    const prefixLength = nodePrefixLength(view, base)
-    if (prefixLength > MAX_KEY_BYTES) failNode(view, base, 'a key is too long')
-    copyWords(view.i32, (base + nodePrefixOffset(view, base)) >>> 2, this.keyWords, 0, prefixLength >>> 2)
-    this.prefixLength = prefixLength
+    const omitted = omittedBytes(nodePrefixLength(view, base))
+    if (omitted > MAX_KEY_BYTES) failNode(view, base, 'a key is too long')
+    copyWords(view.i32, (base + nodePrefixOffset(view, base)) >>> 2, this.keyWords, 0, omitted >>> 2)
+    this.omitted = omitted
+    this.keyLoaded = false
     return found
   }
 
@@ -360,11 +368,11 @@ export class Cursor {
 
   /** Puts the key of the current entry together; its prefix is there since the leaf was entered. */
   private loadKey(): void {
-    const { prefixLength } = this
+    const { omitted } = this
     const { i32 } = this.leafView
     const word = this.leafBase >>> 2
     const place = i32[word + SLOTS_WORD + 1 + 2 * this.leafIndex]
-    copyKeyWords(i32, word + (place & 1023), this.keyWords, prefixLength >>> 2, this.keyLength - prefixLength)
+    copyKeyWords(i32, word + (place & 1023), this.keyWords, omitted >>> 2, this.keyLength - omitted)
     this.keyLoaded = true
   }
 
@@ -376,7 +384,7 @@ export class Cursor {
     const start = ((place & 1023) << 2) + suffixLength
     const length = place >>> 21
     this.keyLoaded = false
-    this.keyLength = this.prefixLength + suffixLength
+    this.keyLength = this.omitted + suffixLength
     if (this.keyLength > MAX_KEY_BYTES) failNode(leafView, leafBase, 'a key is too long')
     if (length === VALUE_IN_EXTENT) {
       locateExtent(this, this.space, leafView, leafBase, place)

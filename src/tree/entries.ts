@@ -17,6 +17,7 @@ import {
   nodePrefixOffset,
   NODE_CAPACITY,
   NODE_HEADER_END,
+  omittedBytes,
   payloadBytes,
   placeLength,
   placeOffset,
@@ -78,10 +79,11 @@ export function placeLeafEntry(
   const { view, base } = space
   const count = nodeCount(view, base)
   const prefixLength = nodePrefixLength(view, base)
-  const suffixLength = keyLength - prefixLength
+  const omitted = omittedBytes(prefixLength)
+  const suffixLength = keyLength - omitted
   const size = payloadBytes(suffixLength + byteLength)
   const offset = takeHeap(view, base, size, count + 1)
-  copyKeyWords(key, prefixLength >>> 2, view.i32, (base + offset) >>> 2, suffixLength)
+  copyKeyWords(key, omitted >>> 2, view.i32, (base + offset) >>> 2, suffixLength)
   copyValue(value, byteLength, view.u8, base + offset + suffixLength)
   openSlot(view, base, index, count)
   const slot = (base >>> 2) + SLOTS_WORD + 2 * index
@@ -102,11 +104,12 @@ export function placeBranchEntry(
   const { view, base } = space
   const count = nodeCount(view, base)
   const prefixLength = nodePrefixLength(view, base)
-  const suffixLength = keyLength - prefixLength
+  const omitted = omittedBytes(prefixLength)
+  const suffixLength = keyLength - omitted
   const size = payloadBytes(4 + suffixLength)
   const offset = takeHeap(view, base, size, count + 1)
   view.u32[(base + offset) >>> 2] = child
-  copyKeyWords(key, prefixLength >>> 2, view.i32, (base + offset + 4) >>> 2, suffixLength)
+  copyKeyWords(key, omitted >>> 2, view.i32, (base + offset + 4) >>> 2, suffixLength)
   openSlot(view, base, index, count)
   const slot = (base >>> 2) + SLOTS_WORD + 2 * index
   view.i32[slot] = headOf(key, prefixLength, keyLength)
@@ -188,19 +191,18 @@ export function encodedBytes(
   to: number,
   prefixLength: number,
 ): number {
-  const delta = prefixLength - nodePrefixLength(view, base)
+  const delta = omittedBytes(prefixLength) - omittedBytes(nodePrefixLength(view, base))
   let bytes = SLOT_BYTES * (to - from)
   for (let i = from; i < to; i++) bytes += payloadBytes(placeLength(slotPlace(view, base, i), isLeaf) - delta)
   return bytes
 }
 
-/** Sets the prefix of an empty node from a key; `length` is cut down to whole words. */
+/** Sets the prefix of an empty node to the first `length` bytes of a key. */
 export function setPrefixFromKey(view: MemoryView, base: number, key: Int32Array, length: number): void {
-  const words = length >>> 2
-  copyWords(key, 0, view.i32, openPrefix(view, base, words << 2), words)
+  copyKeyWords(key, 0, view.i32, openPrefix(view, base, length), length)
 }
 
-/** Sets the prefix of an empty node to the first `length` bytes (whole words) of an entry of another node. */
+/** Sets the prefix of an empty node to the first `length` bytes of an entry of another node. */
 export function setPrefixFromEntry(
   view: MemoryView,
   base: number,
@@ -212,15 +214,15 @@ export function setPrefixFromEntry(
 ): void {
   if (length === 0) return
   const word = openPrefix(view, base, length)
-  const known = nodePrefixLength(source, sourceBase)
-  const shared = known < length ? known : length
-  copyWords(source.i32, (sourceBase + nodePrefixOffset(source, sourceBase)) >>> 2, view.i32, word, shared >>> 2)
+  const omitted = omittedBytes(nodePrefixLength(source, sourceBase))
+  const shared = omitted < length ? omitted : length
+  copyKeyWords(source.i32, (sourceBase + nodePrefixOffset(source, sourceBase)) >>> 2, view.i32, word, shared)
   if (length === shared) return
   const place = slotPlace(source, sourceBase, index)
   checkPlace(source, sourceBase, place, lead === 0)
   if (placeSuffixLength(place) < length - shared) failNode(source, sourceBase, 'a suffix is too short')
   const from = (sourceBase + placeOffset(place) + lead) >>> 2
-  copyWords(source.i32, from, view.i32, word + (shared >>> 2), (length - shared) >>> 2)
+  copyKeyWords(source.i32, from, view.i32, word + (shared >>> 2), length - shared)
 }
 
 /** Takes room for a prefix in the header or at the end of an empty node; returns its first word in the view. */
@@ -253,9 +255,11 @@ export function appendEntries(
   const b = target.i32
   const sourceWord = sourceBase >>> 2
   const targetWord = targetBase >>> 2
-  const delta = nodePrefixLength(target, targetBase) - nodePrefixLength(source, sourceBase)
+  const targetPrefix = nodePrefixLength(target, targetBase)
+  const sourcePrefix = nodePrefixLength(source, sourceBase)
+  const delta = omittedBytes(targetPrefix) - omittedBytes(sourcePrefix)
   const deltaWords = delta >> 2
-  const prefixEnd = (sourceBase + nodePrefixOffset(source, sourceBase) + nodePrefixLength(source, sourceBase)) >>> 2
+  const prefixEnd = (sourceBase + nodePrefixOffset(source, sourceBase) + omittedBytes(sourcePrefix)) >>> 2
   const count = nodeCount(target, targetBase)
   const slots = targetWord + SLOTS_WORD + 2 * (count - from)
   const sourceSlots = sourceWord + SLOTS_WORD
@@ -275,12 +279,11 @@ export function appendEntries(
     const slot = slots + 2 * i
     const fromWord = sourceWord + (offset >>> 2)
     const toWord = targetWord + (heap >>> 2)
+    const at = toWord + leadWords
     if (delta === 0) {
       copyWords(a, fromWord, b, toWord, size >>> 2)
-      b[slot] = a[sourceSlots + 2 * i]
     } else {
       if (!isLeaf) b[toWord] = a[fromWord]
-      const at = toWord + leadWords
       const rest = fromWord + leadWords
       const words = (length - lead + 3) >>> 2
       if (delta > 0) {
@@ -291,8 +294,11 @@ export function appendEntries(
         copyWords(a, prefixEnd + deltaWords, b, at, -deltaWords)
         copyWords(a, rest, b, at - deltaWords, words)
       }
-      b[slot] = headOf(b, at << 2, (at << 2) + suffixLength)
     }
+    b[slot] =
+      targetPrefix === sourcePrefix
+        ? a[sourceSlots + 2 * i]
+        : headOf(b, (at << 2) + (targetPrefix & 3), (at << 2) + suffixLength)
     b[slot + 1] = makePlace(heap, suffixLength, place >>> 21)
   }
   setHeapStart(target, targetBase, heap)
@@ -312,6 +318,30 @@ export function rebuildNode(space: PageSpace, lead: number, prefixLength: number
   space.markDirty(space.frame, nodeHeapStart(view, base), PAGE_BYTES)
 }
 
+/**
+ * Shortens the prefix of the staged node that `space` points at to `length` bytes, if only heads depend on the
+ * difference: an entry that breaks the prefix in its last bytes then costs the slots and not the whole page.
+ */
+export function shortenPrefix(space: PageSpace, lead: number, length: number): boolean {
+  const { view, base } = space
+  const prefixLength = nodePrefixLength(view, base)
+  if (omittedBytes(length) !== omittedBytes(prefixLength) || prefixBytes(length) !== prefixBytes(prefixLength)) {
+    return false
+  }
+  const count = nodeCount(view, base)
+  const { i32 } = view
+  const word = base >>> 2
+  i32[word + WORD_HEAP] += length - prefixLength
+  for (let i = 0; i < count; i++) {
+    const place = slotPlace(view, base, i)
+    checkPlace(view, base, place, lead === 0)
+    const at = base + placeOffset(place) + lead
+    i32[word + SLOTS_WORD + 2 * i] = headOf(i32, at + (length & 3), at + placeSuffixLength(place))
+  }
+  space.markDirty(space.frame, 0, SLOTS_OFFSET + SLOT_BYTES * count)
+  return true
+}
+
 /** Drops the entries from `keep` on of the staged node that `space` points at. */
 export function truncateNode(space: PageSpace, keep: number, isLeaf: boolean): void {
   const { view, base } = space
@@ -326,7 +356,7 @@ export function truncateNode(space: PageSpace, keep: number, isLeaf: boolean): v
 }
 
 /**
- * The prefix (whole words) that the entries [from, to) share, with a key that stands in front of (`at` <= from), behind
+ * The prefix that the entries [from, to) share, with a key that stands in front of (`at` <= from), behind
  * (`at` >= to) or among them. Without entries the present prefix is kept.
  */
 export function sharedPrefix(
@@ -340,9 +370,9 @@ export function sharedPrefix(
   keyLength: number,
 ): number {
   if (from >= to) return nodePrefixLength(view, base)
-  if (at <= from) return commonWithEntry(view, base, lead, to - 1, key, keyLength) & ~3
-  if (at >= to) return commonWithEntry(view, base, lead, from, key, keyLength) & ~3
-  return commonOfEntries(view, base, lead, from, to - 1) & ~3
+  if (at <= from) return commonWithEntry(view, base, lead, to - 1, key, keyLength)
+  if (at >= to) return commonWithEntry(view, base, lead, from, key, keyLength)
+  return commonOfEntries(view, base, lead, from, to - 1)
 }
 
 /** Whether entries of that many bytes and a prefix fit a node. */

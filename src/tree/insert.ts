@@ -16,6 +16,7 @@ import {
   setPrefixFromEntry,
   setPrefixFromKey,
   sharedPrefix,
+  shortenPrefix,
   truncateNode,
 } from './entries.js'
 import { fitsInline, freeExtent, storeExtent } from './extent.js'
@@ -33,6 +34,7 @@ import {
   NODE_CAPACITY,
   NODE_CONTENT_OFFSET,
   NODE_HEADER_END,
+  omittedBytes,
   payloadBytes,
   placeOffset,
   placeStoredLength,
@@ -146,9 +148,9 @@ function insertLeaf(
   space.stage(page)
   const { view, base } = space
   const prefixLength = nodePrefixLength(view, base)
-  const shared = commonWithPrefix(view, base, key, keyLength) & ~3
-  if (shared === prefixLength) {
-    const size = SLOT_BYTES + payloadBytes(keyLength - prefixLength + byteLength)
+  const shared = commonWithPrefix(view, base, key, keyLength)
+  if (shared === prefixLength || shortenPrefix(space, 0, shared)) {
+    const size = SLOT_BYTES + payloadBytes(keyLength - omittedBytes(shared) + byteLength)
     const gap = nodeGap(view, base)
     if (gap >= size || gap + nodeDeadBytes(view, base) >= size) {
       placeInRoom(space, index, key, keyLength, bytes, byteLength, field)
@@ -157,7 +159,7 @@ function insertLeaf(
   } else {
     // Only a key below or above all others breaks the prefix they share.
     const count = nodeCount(view, base)
-    const size = SLOT_BYTES + payloadBytes(keyLength - shared + byteLength)
+    const size = SLOT_BYTES + payloadBytes(keyLength - omittedBytes(shared) + byteLength)
     if (fitsNode(encodedBytes(view, base, true, 0, count, shared) + size, shared)) {
       rebuildNode(space, 0, shared)
       placeLeafEntry(space, index, key, keyLength, bytes, byteLength, field)
@@ -179,14 +181,14 @@ function placeInRoom(
 ): void {
   const { view, base } = space
   const prefixLength = nodePrefixLength(view, base)
-  if (nodeGap(view, base) < SLOT_BYTES + payloadBytes(keyLength - prefixLength + byteLength)) {
+  if (nodeGap(view, base) < SLOT_BYTES + payloadBytes(keyLength - omittedBytes(prefixLength) + byteLength)) {
     const count = nodeCount(view, base)
     const longer = sharedPrefix(view, base, 0, 0, count, index, key, keyLength)
     const size = encodedBytes(view, base, true, 0, count, longer) + SLOT_BYTES
     rebuildNode(
       space,
       0,
-      fitsNode(size + payloadBytes(keyLength - longer + byteLength), longer) ? longer : prefixLength,
+      fitsNode(size + payloadBytes(keyLength - omittedBytes(longer) + byteLength), longer) ? longer : prefixLength,
     )
   }
   placeLeafEntry(space, index, key, keyLength, bytes, byteLength, field)
@@ -243,17 +245,22 @@ function splitLeaf(
     setRun(view, base, 0, run)
     space.markDirty(frame, nodeHeapStart(view, base), PAGE_BYTES)
   } else {
-    const boundary = chooseBoundary(tree, index, SLOT_BYTES + payloadBytes(keyLength - prefixLength + byteLength), run)
+    const boundary = chooseBoundary(
+      tree,
+      index,
+      SLOT_BYTES + payloadBytes(keyLength - omittedBytes(prefixLength) + byteLength),
+      run,
+    )
     const goesLeft = index < boundary
     const keep = goesLeft ? boundary - 1 : boundary
     // The new prefix of the right half, unless alignment makes it dearer than the old one.
     let prefix = prefixLength
     if (count - keep + (goesLeft ? 0 : 1) > 1) {
       prefix = goesLeft
-        ? commonOfEntries(view, base, 0, keep, count - 1) & ~3
+        ? commonOfEntries(view, base, 0, keep, count - 1)
         : sharedPrefix(view, base, 0, keep, count, index, key, keyLength)
       let size = encodedBytes(view, base, true, keep, count, prefix)
-      if (!goesLeft) size += SLOT_BYTES + payloadBytes(keyLength - prefix + byteLength)
+      if (!goesLeft) size += SLOT_BYTES + payloadBytes(keyLength - omittedBytes(prefix) + byteLength)
       if (!fitsNode(size, prefix)) prefix = prefixLength
     }
     if (keep < count) setPrefixFromEntry(right, rightBase, prefix, view, base, 0, keep)

@@ -1,5 +1,5 @@
 /**
- * Keys as words. Prefixes are whole words and payloads are word-aligned, so that both a key in memory and its suffix in
+ * Keys as words. Suffixes begin at whole words of the key and payloads are word-aligned, so that both a key in memory and its suffix in
  * a page can be compared and copied four bytes at a time. Bytes of the last word that lie behind the key are garbage in
  * memory (masked wherever they are read) and zero in pages. Everything here is hot: no allocation.
  */
@@ -31,9 +31,14 @@ export function loadKey(target: KeyBuffer, key: Uint8Array, keyLength: number): 
   return length
 }
 
-/** The bytes of a word, in memory order, as the number whose int32 order is the order of bytes. */
+/** The bytes of a word, in memory order, from the highest to the lowest. */
+function swap(word: number): number {
+  return (word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff_0000) | (word << 24)
+}
+
+/** The bytes of a word as the number whose int32 order is the order of bytes. */
 function orderOf(word: number): number {
-  return (((word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff_0000) | (word << 24)) ^ -0x8000_0000) | 0
+  return swap(word) ^ -0x8000_0000
 }
 
 /** Mask of the first `bytes` (0..3) bytes of a word. */
@@ -41,11 +46,19 @@ function maskOf(bytes: number): number {
   return (1 << (bytes << 3)) - 1
 }
 
-/** Head of a key behind `from` bytes (whole words): its next four bytes, zero padded, as an ordered int32. */
-export function headOf(key: Int32Array, from: number, keyLength: number): number {
-  const left = keyLength - from
-  if (left >= 4) return orderOf(key[from >>> 2])
-  return left <= 0 ? -0x8000_0000 : orderOf(key[from >>> 2] & maskOf(left))
+/** Head of the bytes [from, end): the first four, zero padded, as an ordered int32. `from` need not be a whole word. */
+export function headOf(key: Int32Array, from: number, end: number): number {
+  const left = end - from
+  if (left <= 0) return -0x8000_0000
+  const word = from >>> 2
+  const shift = (from & 3) << 3
+  let head = swap(key[word])
+  if (shift !== 0) {
+    head <<= shift
+    if (end - (word << 2) > 4) head |= swap(key[word + 1]) >>> (32 - shift)
+  }
+  if (left < 4) head &= -1 << (32 - (left << 3))
+  return head ^ -0x8000_0000
 }
 
 /**

@@ -10,7 +10,8 @@
  * head: the first four bytes after the common prefix, big-endian, zero padded, sign flipped, so that the order of int32
  * is the order of bytes. place: bits 0..9 payload offset / 4, bits 10..20 suffix length, bits 21..31 length of the
  * inline value (leaf only; VALUE_IN_EXTENT says that a 16-byte descriptor stands there instead).
- * The prefix is a whole number of words, so that a key and its suffix in the page are aligned alike (see `key.ts`).
+ * The suffix of a key leaves out the whole words of the prefix, so that both are aligned alike (see `key.ts`); the head
+ * begins right behind the prefix, so that it tells as many keys apart as it can.
  * Leaf payload: key suffix, value. Branch payload: child page id (u32), separator suffix.
  * A branch of n slots has n + 1 children: the leftmost one in the header holds the keys below the first separator, the
  * child of slot i those from separator i on. A branch other than the root may have no slots: then it has one child.
@@ -83,7 +84,12 @@ export function payloadBytes(length: number): number {
 
 /** Heap bytes a prefix of this length takes. */
 export function prefixBytes(length: number): number {
-  return length <= NODE_PREFIX_BYTES ? 0 : length
+  return length <= NODE_PREFIX_BYTES ? 0 : (length + 3) & ~3
+}
+
+/** Bytes that the suffixes leave out under a prefix of this length: its whole words. */
+export function omittedBytes(prefixLength: number): number {
+  return prefixLength & ~3
 }
 
 export function nodeCount(view: MemoryView, base: number): number {
@@ -214,7 +220,7 @@ export function isSoundHeap(count: number, heap: number, dead: number): boolean 
   return (
     heapStart >= SLOTS_OFFSET + (count << 3) &&
     heapStart + (dead >>> 16) <= PAGE_BYTES &&
-    ((heapStart | heap | dead) & 3) === 0 &&
+    ((heapStart | dead) & 3) === 0 &&
     (prefixLength <= NODE_PREFIX_BYTES
       ? prefixLength === 0 || (dead & 0xffff) === NODE_PREFIX_OFFSET
       : (dead & 0xffff) >= heapStart && (dead & 0xffff) + prefixLength <= PAGE_BYTES)

@@ -1,5 +1,5 @@
 /** Removing many entries at once: a range leaf by leaf, or everything. */
-import type { KeyRange } from './cursor.js'
+import type { KeyRange } from './key-range.js'
 import { removeSlots } from './entries.js'
 import { freeExtent } from './extent.js'
 import { KeyBuffer, loadKey } from './key.js'

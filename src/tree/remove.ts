@@ -26,6 +26,7 @@ import {
   NODE_CAPACITY,
   NODE_CONTENT_OFFSET,
   NODE_HEADER_END,
+  omittedBytes,
   payloadBytes,
   resetNode,
   SLOT_BYTES,
@@ -151,7 +152,7 @@ function mergeLeaves(tree: Tree, leftPage: number, rightPage: number): boolean {
   if (leftCount === 0 || rightCount === 0) failNode(space.view, space.base, 'a leaf is empty')
   const firstLength = copyNodeKey(space.view, space.base, 0, 0, firstKey)
   const lastLength = copyNodeKey(right, rightBase, 0, rightCount - 1, lastKey)
-  const prefix = commonBytes(firstKey, 0, firstLength, lastKey, 0, lastLength) & ~3
+  const prefix = commonBytes(firstKey, 0, firstLength, lastKey, 0, lastLength)
   const rightBytes = encodedBytes(right, rightBase, true, 0, rightCount, prefix)
   const bytes = encodedBytes(space.view, space.base, true, 0, leftCount, prefix) + rightBytes
   if (bytes > MERGE_LIMIT_BYTES || !fitsNode(bytes, prefix)) return false
@@ -177,12 +178,12 @@ function mergeBranches(tree: Tree, leftPage: number, rightPage: number, separato
   const lastLength = rightCount === 0 ? separatorLength : copyNodeKey(right, rightBase, 4, rightCount - 1, lastKey)
   // With the separator alone, no prefix: one of the whole key would break at the next insert.
   let prefix = 0
-  if (leftCount + rightCount > 0) prefix = commonBytes(first, 0, firstLength, last, 0, lastLength) & ~3
+  if (leftCount + rightCount > 0) prefix = commonBytes(first, 0, firstLength, last, 0, lastLength)
   if (prefix > separatorLength) failNode(space.view, space.base, 'separators are out of order')
   const rightBytes =
     encodedBytes(right, rightBase, false, 0, rightCount, prefix) +
     SLOT_BYTES +
-    payloadBytes(4 + separatorLength - prefix)
+    payloadBytes(4 + separatorLength - omittedBytes(prefix))
   const bytes = encodedBytes(space.view, space.base, false, 0, leftCount, prefix) + rightBytes
   if (bytes > MERGE_LIMIT_BYTES || !fitsNode(bytes, prefix)) return false
   space.stage(leftPage)

@@ -10,6 +10,7 @@ import {
   isSoundHeap,
   nodePrefixLength,
   nodePrefixOffset,
+  omittedBytes,
   placeOffset,
   placeSuffixLength,
   shapeOfLevel,
@@ -58,6 +59,10 @@ export function searchNode(
         return compareWords(key, i, 4, i32, prefixWord + i, 4) < 0 ? ~0 : ~count
       }
     }
+    if ((prefixLength & 3) !== 0) {
+      const order = compareWords(key, prefixWords, prefixLength & 3, i32, prefixWord + prefixWords, prefixLength & 3)
+      if (order !== 0) return order < 0 ? ~0 : ~count
+    }
   }
   const head = headOf(key, prefixLength, keyLength)
   const slots = word + SLOTS_WORD
@@ -92,9 +97,10 @@ function compareTail(
   keyLength: number,
 ): number {
   const suffixLength = (place >>> 10) & 2047
-  const rest = keyLength - prefixLength
-  // Equal heads: the first four bytes agree, or one of the two ends within them and only the lengths decide.
-  if (suffixLength <= 4 || rest <= 4) return suffixLength - rest
+  const rest = keyLength - omittedBytes(prefixLength)
+  // Equal heads: the four bytes behind the prefix agree, or one key ends within them and only the lengths decide.
+  const known = 4 + (prefixLength & 3)
+  if (suffixLength <= known || rest <= known) return suffixLength - rest
   const suffixWord = (place & 1023) + (level === 0 ? 1 : 2)
   if ((suffixWord << 2) + suffixLength > PAGE_BYTES + 4) {
     failPage(i32[word + WORD_PAGE_ID] >>> 0, 'an entry lies outside the page')
@@ -105,14 +111,14 @@ function compareTail(
 /** Copies the whole key of an entry (prefix and suffix) to a key buffer; returns its length. */
 export function copyNodeKey(view: MemoryView, base: number, lead: number, index: number, target: Int32Array): number {
   const { i32 } = view
-  const prefixLength = nodePrefixLength(view, base)
+  const omitted = omittedBytes(nodePrefixLength(view, base))
   const place = slotPlace(view, base, index)
   checkPlace(view, base, place, lead === 0)
   const suffixLength = placeSuffixLength(place)
-  if (prefixLength + suffixLength > MAX_KEY_BYTES) failNode(view, base, 'a key is too long')
-  copyWords(i32, (base + nodePrefixOffset(view, base)) >>> 2, target, 0, prefixLength >>> 2)
-  copyKeyWords(i32, (base + placeOffset(place) + lead) >>> 2, target, prefixLength >>> 2, suffixLength)
-  return prefixLength + suffixLength
+  if (omitted + suffixLength > MAX_KEY_BYTES) failNode(view, base, 'a key is too long')
+  copyWords(i32, (base + nodePrefixOffset(view, base)) >>> 2, target, 0, omitted >>> 2)
+  copyKeyWords(i32, (base + placeOffset(place) + lead) >>> 2, target, omitted >>> 2, suffixLength)
+  return omitted + suffixLength
 }
 
 /** Length of the common prefix of a whole key and the key of an entry. */
@@ -130,7 +136,8 @@ export function commonWithEntry(
   const place = slotPlace(view, base, index)
   checkPlace(view, base, place, lead === 0)
   const at = (base + placeOffset(place) + lead) >>> 2
-  return shared + commonBytes(view.i32, at, placeSuffixLength(place), key, prefixLength >>> 2, keyLength - prefixLength)
+  const omitted = omittedBytes(prefixLength)
+  return omitted + commonBytes(view.i32, at, placeSuffixLength(place), key, omitted >>> 2, keyLength - omitted)
 }
 
 /** Length of the common prefix of a whole key and the node's prefix. */
@@ -148,7 +155,7 @@ export function commonOfEntries(view: MemoryView, base: number, lead: number, fi
   const aWord = (base + placeOffset(a) + lead) >>> 2
   const bWord = (base + placeOffset(b) + lead) >>> 2
   return (
-    nodePrefixLength(view, base) +
+    omittedBytes(nodePrefixLength(view, base)) +
     commonBytes(view.i32, aWord, placeSuffixLength(a), view.i32, bWord, placeSuffixLength(b))
   )
 }

@@ -9,6 +9,7 @@ import {
   setPrefixFromEntry,
   setPrefixFromKey,
   sharedPrefix,
+  shortenPrefix,
   truncateNode,
 } from './entries.js'
 import { copyKeyWords, KeyBuffer } from './key.js'
@@ -26,6 +27,7 @@ import {
   NODE_CAPACITY,
   NODE_CONTENT_OFFSET,
   NODE_HEADER_END,
+  omittedBytes,
   payloadBytes,
   placeSuffixLength,
   prefixBytes,
@@ -93,13 +95,14 @@ export function insertSeparator(
     space.stage(tree.pathPages[depth])
     const { view, base } = space
     const index = tree.pathIndexes[depth]
-    const prefixLength = nodePrefixLength(view, base)
-    const shared = commonWithPrefix(view, base, key, keyLength) & ~3
+    const shared = commonWithPrefix(view, base, key, keyLength)
     const count = nodeCount(view, base)
+    if (shared < nodePrefixLength(view, base)) shortenPrefix(space, LEAD, shared)
+    const prefixLength = nodePrefixLength(view, base)
     if (index > count || (shared < prefixLength && index !== 0 && index !== count)) {
       failNode(view, base, 'separators are out of order')
     }
-    const size = SLOT_BYTES + payloadBytes(LEAD + keyLength - prefixLength)
+    const size = SLOT_BYTES + payloadBytes(LEAD + keyLength - omittedBytes(prefixLength))
     const gap = nodeGap(view, base)
     if (shared === prefixLength && gap >= size) {
       placeBranchEntry(space, index, key, keyLength, childPage)
@@ -108,7 +111,7 @@ export function insertSeparator(
     if (shared < prefixLength || gap + nodeDeadBytes(view, base) >= size) {
       const prefix = shared < prefixLength ? shared : sharedPrefix(view, base, LEAD, 0, count, index, key, keyLength)
       const bytes = encodedBytes(view, base, false, 0, count, prefix)
-      const fits = fitsNode(bytes + SLOT_BYTES + payloadBytes(LEAD + keyLength - prefix), prefix)
+      const fits = fitsNode(bytes + SLOT_BYTES + payloadBytes(LEAD + keyLength - omittedBytes(prefix)), prefix)
       if (fits || shared === prefixLength) {
         rebuildNode(space, LEAD, fits ? prefix : prefixLength)
         placeBranchEntry(space, index, key, keyLength, childPage)
@@ -164,7 +167,8 @@ function splitBranch(
   let middle: number
   if (index === 0 && (breaks || side < 0)) middle = 1
   else if (index === count && (breaks || side > 0)) middle = count - 1
-  else middle = chooseMiddle(tree, page, index, SLOT_BYTES + payloadBytes(LEAD + keyLength - prefixLength))
+  else
+    middle = chooseMiddle(tree, page, index, SLOT_BYTES + payloadBytes(LEAD + keyLength - omittedBytes(prefixLength)))
 
   initNode(right, rightBase, level, tree.keyspaceId)
   // Old entries [0, keep) stay, [from, count) go right.
@@ -191,9 +195,9 @@ function splitBranch(
     if (count - from + (goesRight ? 1 : 0) > 1) {
       prefix = goesRight
         ? sharedPrefix(view, base, LEAD, from, count, index, key, keyLength)
-        : commonOfEntries(view, base, LEAD, from, count - 1) & ~3
+        : commonOfEntries(view, base, LEAD, from, count - 1)
       let bytes = encodedBytes(view, base, false, from, count, prefix)
-      if (goesRight) bytes += SLOT_BYTES + payloadBytes(LEAD + keyLength - prefix)
+      if (goesRight) bytes += SLOT_BYTES + payloadBytes(LEAD + keyLength - omittedBytes(prefix))
       if (!fitsNode(bytes, prefix)) prefix = prefixLength
     }
     setPrefixFromEntry(right, rightBase, prefix, view, base, LEAD, from)
@@ -216,7 +220,7 @@ function placeInLeft(tree: Tree, index: number, key: Int32Array, keyLength: numb
   const { space } = tree.context
   const { view, base } = space
   const prefixLength = nodePrefixLength(view, base)
-  if (nodeGap(view, base) < SLOT_BYTES + payloadBytes(LEAD + keyLength - prefixLength)) {
+  if (nodeGap(view, base) < SLOT_BYTES + payloadBytes(LEAD + keyLength - omittedBytes(prefixLength))) {
     rebuildNode(space, LEAD, prefixLength)
   }
   placeBranchEntry(space, index, key, keyLength, childPage)

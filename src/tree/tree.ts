@@ -64,6 +64,7 @@ export class Tree {
   private keySource: Buffer | undefined
   private keyWords = borrowed.words
 
+  private counter: Cursor | undefined
   private readonly space: PageSpace
 
   constructor(
@@ -172,9 +173,9 @@ export class Tree {
 
   /** Number of entries in a range; interior leaves are counted by their headers alone. */
   count(range: KeyRange): number {
-    const cursor = new Cursor(this)
-    cursor.seek(range)
-    return cursor.skip(Infinity)
+    this.counter ??= new Cursor(this)
+    this.counter.seek(range)
+    return this.counter.skip(Infinity)
   }
 
   /** Walks to the leaf of a key and notes the path; returns the index in the leaf, or ~index if the key is not there. */
@@ -204,7 +205,8 @@ export class Tree {
 
   /** The words of a key that is not in the scratch buffer used last. */
   private adoptKey(key: Buffer, keyLength: number): Int32Array {
-    if (((key.byteOffset | key.length) & 3) === 0 && keyLength <= key.length) {
+    // A view costs more than copying a key, so only what looks like a scratch buffer gets one.
+    if (key.length >= MAX_KEY_BYTES && ((key.byteOffset | key.length) & 3) === 0) {
       this.keySource = key
       this.keyWords = new Int32Array(key.buffer, key.byteOffset, key.length >>> 2)
       return this.keyWords

@@ -53,7 +53,8 @@ function readTree(image: Buffer, pageId: number, keyspaceId: bigint, into: Map<s
   assert.equal(header['id of the keyspace'], keyspaceId)
   const isLeaf = header['page type'] === 3n
   const prefixAt = base + Number(header['prefix offset'])
-  const prefix = image.subarray(prefixAt, prefixAt + Number(header['prefix length']))
+  // Payloads leave out the whole words of the prefix.
+  const prefix = image.subarray(prefixAt, prefixAt + (Number(header['prefix length']) & ~3))
   if (!isLeaf) readTree(image, Number(header['branch']), keyspaceId, into)
   for (let slot = 0; slot < Number(header['number of slots']); slot++) {
     const place = Number(read(image, base + LINE + 8 * slot, 'slot')['place'])

@@ -211,7 +211,9 @@ export class TreeModel {
   }
 
   keysIn(range: KeyRange): Buffer[] {
-    this.sortedKeys ??= [...this.map.keys()].map((name) => Buffer.from(name, 'latin1')).sort(Buffer.compare)
+    this.sortedKeys ??= [...this.map.keys()]
+      .map((name) => Buffer.from(name, 'latin1'))
+      .sort((a, b) => Buffer.compare(a, b))
     const keys = this.sortedKeys.filter(
       (key) =>
         (range.gt === undefined || Buffer.compare(key, range.gt) > 0) &&

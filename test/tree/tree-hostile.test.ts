@@ -163,6 +163,18 @@ describe('a damaged or hostile tree', () => {
       cursor.seek({})
       cursor.skip(Infinity)
     })
+    for (const reverse of [false, true]) {
+      const walks = [() => cursor.next(), () => cursor.scan(() => true) > 0]
+      for (const walk of walks) {
+        cursor.seek({ reverse })
+        assert.throws(
+          () => {
+            while (walk());
+          },
+          { code: 'CORRUPT', message: /out of order/ },
+        )
+      }
+    }
     // A child that is the root itself has the wrong level.
     view.u32[(base >>> 2) + 6] = tree.rootPage
     assert.throws(() => tree.find(Buffer.alloc(1), 0), { code: 'CORRUPT', offset: tree.rootPage * PAGE_BYTES })
