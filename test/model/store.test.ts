@@ -15,7 +15,7 @@ import { Runner } from './runner.js'
 
 const seed = Number(process.env['DAXKV_MODEL_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const path = process.env['DAXKV_MODEL_PATH']
-const numRuns = Number(process.env['DAXKV_MODEL_RUNS'] ?? 60)
+const numRuns = Number(process.env['DAXKV_MODEL_RUNS'] ?? 80)
 
 const PAIRS: readonly (readonly [KeyEncoding, ValueEncoding])[] = [
   ['ordered', 'msgpack'],
@@ -44,5 +44,5 @@ for (const [keyEncoding, valueEncoding] of PAIRS) {
 }
 
 test('the default run is long enough', { skip: path !== undefined && 'one case is run again' }, () => {
-  assert.ok(total >= (100_000 * numRuns) / 60, `${total} operations`)
+  assert.ok(total >= (100_000 * numRuns) / 80, `${total} operations`)
 })
