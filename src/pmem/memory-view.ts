@@ -5,6 +5,7 @@
  * polymorphic and can double its cost.
  */
 export class MemoryView {
+  readonly buffer: ArrayBuffer
   readonly u8: Buffer
   readonly u16: Uint16Array
   readonly u32: Uint32Array
@@ -12,6 +13,7 @@ export class MemoryView {
   readonly byteLength: number
 
   constructor(buffer: ArrayBuffer) {
+    this.buffer = buffer
     this.u8 = Buffer.from(buffer)
     this.u16 = new Uint16Array(buffer)
     this.u32 = new Uint32Array(buffer)

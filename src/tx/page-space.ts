@@ -126,7 +126,7 @@ export class PageSpace {
       this.enter(frame, pageId, 0)
       this.point(frame)
       // One block copy; a word loop costs several times more, and a Buffer's subarray twice what this view costs.
-      this.view.u8.set(new Uint8Array(source.u8.buffer, from, PAGE_BYTES), this.base)
+      this.view.u8.set(new Uint8Array(source.buffer, from, PAGE_BYTES), this.base)
       return
     }
     if (this.savepoints.length !== 0) this.saveFrame(frame)
