@@ -6,12 +6,20 @@ import { recordWorkload } from './recording.js'
 import type { Recording } from './recording.js'
 import { RecordingMemory } from './replay-memory.js'
 import type { TraceFilter } from './trace-mutants.js'
-import { openEngine, SEGMENT_SHIFT, Workload } from './workload.js'
+import { LOG_PAGES, openEngine, SEGMENT_SHIFT, Workload } from './workload.js'
 import type { StepKind } from './workload.js'
 import { readContent } from './content.js'
-import { Geometry } from '../../src/pool/geometry.js'
-import { LOG_PAGES } from './workload.js'
+import { LINE_BYTES, PAGE_BYTES } from '../../src/pmem/program.js'
 import { ready } from '../../src/pmem/xxh64.js'
+import { decodeAnchor } from '../../src/pool/anchor.js'
+import {
+  ANCHOR_BYTES,
+  ANCHOR_OFFSET_SALT,
+  PAGE_ANCHOR_A,
+  PAGE_ANCHOR_B,
+  PAGE_LOG_START,
+} from '../../src/pool/format.js'
+import { Geometry } from '../../src/pool/geometry.js'
 
 export { ready }
 
@@ -23,6 +31,8 @@ export interface HuntOptions {
   /** Mutants of the executor, for commits and for recoveries. */
   readonly commitFilter?: TraceFilter
   readonly recoveryFilter?: TraceFilter
+  /** Name of the attempt to make first. */
+  readonly first?: string
 }
 
 export interface HuntResult {
@@ -35,19 +45,18 @@ export interface HuntResult {
 const SCRIPT: readonly StepKind[] = [
   'createKeyspace',
   'ascendingRun',
-  'largeValue',
   'ascendingRun',
-  'touchEverything',
-  'deleteRun',
-  'putNew',
-  'deleteRun',
-  'putNew',
-  'replaceLargeValue',
-  'overwriteSame',
+  'deleteMost',
+  'ascendingRun',
+  'largeValue',
   'reopen',
+  'overwriteSame',
   'nestedLargeValues',
-  'manyPages',
-  'touchEverything',
+  'ascendingRun',
+  'ascendingRun',
+  'ascendingRun',
+  'hugeValue',
+  'hugeValue',
   'clear',
   'putNew',
 ]
@@ -82,39 +91,44 @@ export const CHAINS: readonly { readonly name: string; readonly options: NestedO
   },
 ]
 
-/** Looks for a violation in every way the laboratory knows, cheapest first, and stops at the first. */
+/** The ways to find a violation, from cheap to dear. */
+export const ATTEMPTS = [
+  'the workload itself',
+  'damage after a clean close',
+  'power failure during commits',
+  'kill during commits',
+  ...CHAINS.map(({ name }) => name),
+]
+
+/** Looks for a violation in every way the laboratory knows and stops at the first. */
 export function hunt(options: HuntOptions): HuntResult {
   const explorer = new Explorer({ continueEvery: 256 })
+  const attempts = [...ATTEMPTS].sort((left, right) => Number(right === options.first) - Number(left === options.first))
   let by = ''
-  const attempt = (name: string, work: () => void): void => {
-    by = name
-    work()
-  }
   try {
     for (const seed of options.seeds) {
-      attempt('the workload itself', () => checkWorkload(seed, options.steps))
-      const recordings = record(seed, options)
-      attempt('power failure during commits', () => {
-        for (const recording of recordings) explorer.explore(recording, { model: 'cache-line', ...FEW })
-      })
-      attempt('kill during commits', () => {
-        for (const recording of recordings) explorer.explore(recording, { model: 'kill' })
-      })
-      attempt('damage after a clean close', () => checkClosedPool(seed))
-      for (const chain of CHAINS) {
-        attempt(chain.name, () => {
-          for (const recording of recordings) {
-            const filter = options.recoveryFilter === undefined ? {} : { filter: options.recoveryFilter }
-            exploreNested(explorer, recording, { ...chain.options, ...filter })
-          }
-        })
-      }
+      for (by of attempts) attempt(by, seed, options, explorer)
     }
     return { caught: undefined, images: explorer.counts.distinct }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     return { caught: { by, message }, images: explorer.counts.distinct }
   }
+}
+
+function attempt(name: string, seed: number, options: HuntOptions, explorer: Explorer): void {
+  if (name === 'the workload itself') checkWorkload(seed, options.steps)
+  if (name === 'damage after a clean close') checkClosedPool(seed)
+  if (name === 'power failure during commits') {
+    for (const recording of record(seed, options)) explorer.explore(recording, { model: 'cache-line', ...FEW })
+  }
+  if (name === 'kill during commits') {
+    for (const recording of record(seed, options)) explorer.explore(recording, { model: 'kill' })
+  }
+  const chain = CHAINS.find((known) => known.name === name)
+  if (chain === undefined) return
+  const filter = options.recoveryFilter === undefined ? {} : { filter: options.recoveryFilter }
+  for (const recording of record(seed, options)) exploreNested(explorer, recording, { ...chain.options, ...filter })
 }
 
 function record(seed: number, options: HuntOptions): Recording[] {
@@ -126,7 +140,7 @@ function record(seed: number, options: HuntOptions): Recording[] {
 
 /** Without any crash, the pool must hold what the model says after every step. */
 function checkWorkload(seed: number, steps: number): void {
-  const memory = new RecordingMemory({ sizeBytes: 24 * 4096, segmentShift: SEGMENT_SHIFT })
+  const memory = new RecordingMemory({ sizeBytes: 24 * PAGE_BYTES, segmentShift: SEGMENT_SHIFT })
   const workload = new Workload({ memory }, { random: new Random(seed) })
   const geometry = new Geometry(SEGMENT_SHIFT, LOG_PAGES)
   for (let step = 0; step < steps; step++) {
@@ -136,25 +150,32 @@ function checkWorkload(seed: number, steps: number): void {
   }
 }
 
-/** A bit that rots after a clean close must not take back a transaction that has long been acknowledged. */
+/** Damage after a clean close must not take back what was acknowledged, nor must a damaged anchor be believed. */
 function checkClosedPool(seed: number): void {
-  const memory = new RecordingMemory({ sizeBytes: 48 * 4096, segmentShift: SEGMENT_SHIFT })
+  const memory = new RecordingMemory({ sizeBytes: 48 * PAGE_BYTES, segmentShift: SEGMENT_SHIFT })
   const workload = new Workload({ memory }, { random: new Random(seed) })
-  for (let step = 0; step < 12; step++) workload.step(SCRIPT[step])
-  workload.step('putNew')
+  for (let step = 0; step < 4; step++) workload.step(SCRIPT[step])
   const before = memory.image()
   workload.step('overwriteSame')
   workload.engine.close()
   const after = memory.image()
-  for (let page = 10; page < after.length / 4096; page++) {
-    for (let at = page * 4096 + 64; at < (page + 1) * 4096; at++) {
-      if (before[at] === after[at]) continue
-      const image = Uint8Array.from(after)
-      image[at] ^= 1
-      const damaged = new RecordingMemory({ sizeBytes: image.length, segmentShift: SEGMENT_SHIFT, image })
-      const { outcome } = openEngine(damaged, new Random(seed)).recovery
-      if (outcome !== 'clean') throw new Error(`a damaged byte after a clean close: ${outcome}`)
-      break
-    }
+  const open = (at: number): { memory: RecordingMemory; outcome: string } => {
+    const image = Uint8Array.from(after)
+    image[at] ^= 1
+    const damaged = new RecordingMemory({ sizeBytes: image.length, segmentShift: SEGMENT_SHIFT, image })
+    return { memory: damaged, outcome: openEngine(damaged, new Random(seed)).recovery.outcome }
   }
+  for (let at = (PAGE_LOG_START + LOG_PAGES) * PAGE_BYTES; at < after.length; at += LINE_BYTES) {
+    const changed = before.subarray(at, at + LINE_BYTES).findIndex((byte, index) => byte !== after[at + index])
+    // The first line has the checksum, which the root page would miss.
+    if (changed < 0 || at % PAGE_BYTES === 0) continue
+    const { outcome } = open(at + changed)
+    if (outcome !== 'clean') throw new Error(`a damaged byte at ${at + changed} after a clean close: ${outcome}`)
+  }
+  const [a, b] = [PAGE_ANCHOR_A, PAGE_ANCHOR_B].map((page) => decodeAnchor(after.subarray(page * PAGE_BYTES)))
+  const newest = (a?.seq ?? 0) > (b?.seq ?? 0) ? PAGE_ANCHOR_A : PAGE_ANCHOR_B
+  const other = (newest === PAGE_ANCHOR_A ? PAGE_ANCHOR_B : PAGE_ANCHOR_A) * PAGE_BYTES
+  const { memory: recovered } = open(newest * PAGE_BYTES + ANCHOR_OFFSET_SALT)
+  const untouched = recovered.image().subarray(other, other + ANCHOR_BYTES).equals(after.subarray(other, other + ANCHOR_BYTES))
+  if (!untouched) throw new Error('a damaged anchor copy was believed and the valid one overwritten')
 }

@@ -28,7 +28,7 @@ const FIND_EXTENTS = 'let runs = this.allocator.findRuns(pagesNeeded, MAX_RECORD
 function extentsFrom(words: string): Patch[] {
   const flag = '(globalThis as { extents?: boolean }).extents'
   return [
-    { file: COMMIT, find: FIND_EXTENTS, replace: `${flag} = true; ${FIND_EXTENTS}; ${flag} = false` },
+    { file: COMMIT, find: FIND_EXTENTS, replace: `;${flag} = true; ${FIND_EXTENTS}; ${flag} = false` },
     { file: ALLOCATOR, find: TAKEN, replace: `${TAKEN.replace('= ', `= ${flag} === true ? ${words} : `)}` },
   ]
 }
@@ -92,17 +92,28 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'every record taken as finished',
     rule: 'the post-image hash tells a finished transaction from a torn one',
-    patches: [{ file: RECOVERY, find: 'if (postImageMatches(memory, record, anchor))', replace: 'if (anchor.seq >= 0)' }],
+    patches: [{ file: RECOVERY, find: 'const finished = postImageMatches(memory, record, anchor)', replace: 'const finished = postImageMatches !== undefined' }],
   },
   {
     name: 'every record rolled back',
     rule: 'the post-image hash tells a finished transaction from a torn one',
-    patches: [{ file: RECOVERY, find: 'if (postImageMatches(memory, record, anchor))', replace: 'if (anchor.seq < 0)' }],
+    patches: [{ file: RECOVERY, find: 'const finished = postImageMatches(memory, record, anchor)', replace: 'const finished = postImageMatches === undefined' }],
   },
   {
     name: 'recovery does not flush',
     rule: 'recovery flushes the covered lines of a finished record: the cache may know more than the medium',
     recoveryFilter: trace.withoutRecoveryFlushes,
+  },
+  {
+    name: 'finished lines left alone',
+    rule: 'recovery flushes the covered lines of a finished record: the cache may know more than the medium',
+    patches: [
+      {
+        file: RECOVERY,
+        find: 'eachLine(record, (pageId, line, index) => {',
+        replace: 'eachLine(record, (pageId, line, index) => { if (finished) return',
+      },
+    ],
   },
   {
     name: 'rollback stores differing lines only',
@@ -112,9 +123,9 @@ export const MUTANTS: readonly Mutant[] = [
         file: RECOVERY,
         find: 'eachLine(record, (pageId, line, index) => {',
         replace: `eachLine(record, (pageId, line, index) => {
-          const at = pageBytes(memory, pageId)
-          const from = at.base + line * LINE_BYTES
-          if (at.view.u8.compare(record.bodies, index * 64, index * 64 + 64, from, from + 64) === 0) return`,
+          const now = pageBytes(memory, pageId)
+          const from = now.base + line * LINE_BYTES
+          if (now.view.u8.compare(record.bodies, index * 64, index * 64 + 64, from, from + 64) === 0) return`,
       },
     ],
   },
@@ -194,6 +205,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'new anchor not fenced',
     rule: 'the new epoch is durable before work begins',
     recoveryFilter: trace.withoutAnchorFence,
+    equivalent:
+      'fence 1 of the first commit makes the anchor durable before anything is stored in place; until then the old ' +
+      'anchor leads to the same pool, because what its record asks for has been done and made durable',
   },
   {
     name: 'new anchor not flushed',

@@ -15,8 +15,9 @@ const WEIGHTS = {
   delete: 6,
   severalKeys: 6,
   twoTrees: 5,
-  ascendingRun: 3,
+  ascendingRun: 2,
   deleteRun: 4,
+  deleteMost: 1,
   largeValue: 5,
   replaceLargeValue: 4,
   abort: 3,
@@ -24,6 +25,7 @@ const WEIGHTS = {
   nestedLargeValues: 3,
   touchEverything: 2,
   manyPages: 1,
+  hugeValue: 1,
   createKeyspace: 1,
   dropKeyspace: 1,
   clear: 1,
@@ -169,10 +171,14 @@ export class Workload {
         this.#put(this.#anyKeyspace(), this.#newKey(), this.#value(60))
         break
       case 'ascendingRun':
-        this.#ascendingRun(name, 10 + random.below(30))
+        this.#ascendingRun(name, 30 + random.below(60))
         break
       case 'deleteRun':
         this.#deleteRun(name, 5 + random.below(40))
+        break
+      case 'deleteMost':
+        // Leaves are merged again and again, so that pages are freed that the transaction has edited.
+        this.#deleteRun(name, Math.ceil(this.model.entries(name).size * 0.8))
         break
       case 'largeValue':
         this.#put(name, this.#newKey(), this.#value(2000, 14_000))
@@ -187,13 +193,15 @@ export class Workload {
         this.#nested(() => this.#replaceLargeValue(this.#anyKeyspace()))
         break
       case 'touchEverything':
-        // A record of many lines: it overflows the log slot.
-        for (const [keyspace, entries] of this.model.keyspaces) {
-          for (const [key, value] of [...entries]) this.#put(keyspace, key, this.#bytes(Math.min(value.length, 1500)))
-        }
+        this.#touchEverything()
         break
       case 'manyPages':
         for (let count = 6; count > 0; count--) this.#put(name, this.#newKey(), this.#value(9_000, 6_000))
+        break
+      case 'hugeValue':
+        // Frees and allocates long runs in a transaction whose record needs one as well.
+        this.#put(name, 'huge', this.#bytes(40_000 + random.below(8_000)))
+        this.#touchEverything()
         break
       case 'createKeyspace':
         if (this.#trees.size < 6) this.#create(`keyspace ${this.#nextName++}`)
@@ -209,6 +217,15 @@ export class Workload {
         break
       case 'reopen':
         break
+    }
+  }
+
+  /** Makes a record of so many lines that it overflows the log slot. */
+  #touchEverything(): void {
+    for (const [keyspace, entries] of this.model.keyspaces) {
+      for (const [key, value] of [...entries]) {
+        if (value.length <= 1500) this.#put(keyspace, key, this.#bytes(value.length))
+      }
     }
   }
 
@@ -265,7 +282,7 @@ export class Workload {
 
   #deleteRun(name: string, count: number): void {
     const keys = [...this.model.entries(name).keys()].sort()
-    const start = this.#random.below(keys.length + 1)
+    const start = this.#random.below(Math.max(1, keys.length - count))
     for (const key of keys.slice(start, start + count)) this.#delete(name, key)
   }
 
@@ -309,8 +326,8 @@ export class Workload {
     const kinds = Object.entries(WEIGHTS) as [StepKind, number][]
     const full = this.model.bytes > this.#maxBytes
     const weight = (kind: StepKind, usual: number): number => {
-      if (kind === 'delete' || kind === 'deleteRun') return full ? 30 : usual
-      return full && (kind === 'manyPages' || kind === 'largeValue' || kind === 'ascendingRun') ? 0 : usual
+      if (kind === 'delete' || kind === 'deleteRun' || kind === 'deleteMost') return full ? usual * 5 : usual
+      return full && (kind === 'manyPages' || kind === 'hugeValue' || kind === 'largeValue' || kind === 'ascendingRun') ? 0 : usual
     }
     let left = this.#random.below(kinds.reduce((sum, [kind, usual]) => sum + weight(kind, usual), 0))
     for (const [kind, usual] of kinds) {
