@@ -70,6 +70,8 @@ function describeRecovery(store: Store): string {
       return `not clean; transaction ${txid} was complete, ${lines} cache lines made durable again`
     case 'rolled-back':
       return `not clean; transaction ${txid} was torn and has been rolled back, ${lines} cache lines restored`
+    case 'replayed':
+      return `not clean; the log up to transaction ${txid} was applied again, ${lines} cache lines stored`
   }
 }
 

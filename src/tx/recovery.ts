@@ -4,29 +4,27 @@
  */
 import { DaxkvError } from '../errors.js'
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
-import { LINE_BYTES, LINES_PER_PAGE, RECORD_UNDO } from '../pmem/program.js'
+import { LINE_BYTES, LINES_PER_PAGE, RECORD_REDO, RECORD_UNDO } from '../pmem/program.js'
 import { type Anchor, decodeAnchor, encodeAnchor } from '../pool/anchor.js'
-import { ANCHOR_BYTES, PAGE_ANCHOR_A, PAGE_ANCHOR_B } from '../pool/format.js'
+import { ANCHOR_BYTES, PAGE_ANCHOR_A, PAGE_ANCHOR_B, PAGE_LOG_START } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
 import { ProgramBuilder } from '../pool/program-builder.js'
 import { eachLine, type LogRecord, pageBytes, postImageMatches, readRecord } from './log-record.js'
+import { findRedoRecords, RECOVERY_BATCH_FRAMES, restoreRecords } from './redo-recovery.js'
 
 /** What the open procedure found and did. */
 export interface Recovery {
   /**
    * `clean`: the pool had been closed. `nothing`: not closed, but no complete record of the last epoch.
    * `finished`: the last transaction was complete, its lines were flushed again. `rolled-back`: it was torn, its
-   * pre-images were restored.
+   * pre-images were restored. `replayed`: the complete redo records since the last checkpoint were applied again.
    */
-  readonly outcome: 'clean' | 'nothing' | 'finished' | 'rolled-back'
-  /** Transaction the record belonged to, 0 without one. */
+  readonly outcome: 'clean' | 'nothing' | 'finished' | 'rolled-back' | 'replayed'
+  /** Transaction the (last) record belonged to, 0 without one. */
   readonly txid: number
   /** Lines flushed or restored. */
   readonly lines: number
 }
-
-/** Frames a recovery fills before it runs its program. */
-const RECOVERY_BATCH_FRAMES = 128
 
 /** Both anchor copies as found; index 0 is page 2. */
 export function readAnchors(memory: PersistentMemory): (Anchor | undefined)[] {
@@ -73,9 +71,20 @@ export function recover(
   })
   builder.fence().run()
 
-  // 2. Records of the current epoch. 4. Undo.
-  const record = readRecord(memory, geometry, anchor)
-  const recovery = record === undefined ? nothingFound(anchor) : resolve(memory, builder, record, anchor, path)
+  // 2. Records of the current epoch: whichever way the pool was used last, both kinds are looked for.
+  const slot = { page: PAGE_LOG_START, pages: geometry.logPages }
+  const record = readRecord(memory, geometry, anchor, slot)
+  const isUndo = record !== undefined && record.txid > anchor.txid && record.kind !== RECORD_REDO
+  const redo = isUndo ? [] : findRedoRecords(memory, geometry, anchor)
+  let recovery = nothingFound(anchor)
+  // 3. Redo. 4. Undo.
+  if (redo.length > 0) {
+    // Durable before the first line is replayed: else a crash could leave half of it and no record.
+    restoreRecords(builder, redo)
+    recovery = replay(builder, redo)
+  } else if (isUndo) {
+    recovery = resolve(memory, builder, record, anchor, path)
+  }
 
   // 5. Everything durable before the anchor makes the record dead (rule "rollback fenced before the epoch bump").
   builder.syncAll().run()
@@ -94,7 +103,9 @@ function resolve(
   path: string,
 ): Recovery {
   if (record.kind !== RECORD_UNDO) {
-    throw new DaxkvError('UNSUPPORTED_FORMAT', `${path}: log record of unknown kind ${record.kind}: upgrade daxkv`, { path })
+    throw new DaxkvError('UNSUPPORTED_FORMAT', `${path}: log record of unknown kind ${record.kind}: upgrade daxkv`, {
+      path,
+    })
   }
   if (postImageMatches(memory, record, anchor)) {
     // The cache may know more than the medium: a kill after the last store and before its flush leaves exactly this.
@@ -103,7 +114,24 @@ function resolve(
     }
     return { outcome: 'finished', txid: record.txid, lines: record.lineCount }
   }
-  // Torn: every pre-image is stored and flushed, equal or not, because an equal line may be equal in the cache only.
+  storeLines(builder, record)
+  return { outcome: 'rolled-back', txid: record.txid, lines: record.lineCount }
+}
+
+/** Applies records in their order. */
+function replay(builder: ProgramBuilder, records: readonly LogRecord[]): Recovery {
+  let lines = 0
+  let txid = 0
+  for (const record of records) {
+    storeLines(builder, record)
+    lines += record.lineCount
+    txid = record.txid
+  }
+  return { outcome: 'replayed', txid, lines }
+}
+
+/** Stores and flushes every line of a record, equal or not, because an equal line may be equal in the cache only. */
+function storeLines(builder: ProgramBuilder, record: LogRecord): void {
   let current: { frame: number; bytes: Buffer } | undefined
   let pageOfFrame = -1
   let maskLo = 0
@@ -126,7 +154,11 @@ function resolve(
     else maskHi |= 1 << (line - 32)
   })
   finishPage()
-  return { outcome: 'rolled-back', txid: record.txid, lines: record.lineCount }
+}
+
+/** Page of the anchor copy that does not hold `current`: the one that is written next. */
+export function otherAnchorPage(memory: PersistentMemory, current: Anchor): number {
+  return readAnchors(memory)[0]?.seq === current.seq ? PAGE_ANCHOR_B : PAGE_ANCHOR_A
 }
 
 /**
@@ -139,8 +171,7 @@ export function writeNextAnchor(
   next: { txid: number; clean: boolean; unsafeShutdowns: number; bootId: string; ringLine: number },
   random: (words: Uint32Array) => void,
 ): Anchor {
-  const anchors = readAnchors(memory)
-  const page = anchors[0]?.seq === current.seq ? PAGE_ANCHOR_B : PAGE_ANCHOR_A
+  const page = otherAnchorPage(memory, current)
   const salt = new Uint32Array(2)
   random(salt)
   const anchor: Anchor = { ...next, seq: current.seq + 1, epoch: current.epoch + 1, saltLo: salt[0], saltHi: salt[1] }
