@@ -2,6 +2,7 @@ import {
   EVENT_FENCE,
   EVENT_FLUSH,
   EVENT_GROW,
+  EVENT_MARK,
   EVENT_STORE,
   EVENT_STORE_NON_TEMPORAL,
   EVENT_SYNC_ALL,
@@ -20,6 +21,12 @@ import type { Fingerprint } from './fingerprint.js'
  * - `kill`: the process dies, the machine goes on. An exact prefix of the program, the last store possibly half done.
  */
 export type CrashModel = 'cache-line' | 'byte' | 'page' | 'kill'
+
+/**
+ * Label of the mark between the events of a killed process and those of its successor: what the first had noted for its next
+ * msync is forgotten with it. What it had stored stays in the page cache.
+ */
+export const MARK_KILLED = 'killed'
 
 /** Follows the events of a trace and knows at any time what a crash would leave on the medium. */
 export interface Medium {
@@ -166,6 +173,11 @@ class PageMedium implements Medium {
         return undefined
       case EVENT_SYNC_ALL:
         this.#sync(() => true)
+        return undefined
+      case EVENT_MARK:
+        if (events.mark(event).label === MARK_KILLED) {
+          for (const page of this.#pending.values()) page.flushed = false
+        }
         return undefined
       case EVENT_GROW:
         for (const pageId of this.#pending.keys()) {
