@@ -28,7 +28,7 @@ import { RedoRing } from '../../src/tx/redo-ring.js'
 import { TouchedPages } from '../../src/tx/touched-pages.js'
 import { ready } from '../../src/pmem/xxh64.js'
 import { engineOptions, explorerOfBoth, recordingMemory, SmallStore } from './redo-support.js'
-import { afterKill, pointsBeforeFences } from './second-life.js'
+import { afterFailedSync, afterKill, pointsBeforeFences } from './second-life.js'
 
 await ready
 
@@ -99,10 +99,10 @@ function explorePower(run: Run, seed: number): void {
  * Kills when a record is whole in the cache and not yet on the medium, a second process (the mutant) that recovers, and power
  * failures then.
  */
-function exploreSecondLife(run: Run, seed: number): void {
+function exploreSecondLife(run: Run, seed: number, secondLife = afterKill): void {
   for (const recording of recordWith({ ...run, memory: RecordingMemory, steps: 30 }, seed)) {
     for (const point of pointsBeforeFences(recording, 3)) {
-      const life = afterKill(recording, point, {
+      const life = secondLife(recording, point, {
         engineOptions: () => engineOptions('redo', LOG_PAGES),
         logPages: LOG_PAGES,
         seed: seed + point,
@@ -330,6 +330,12 @@ mustCatch('a new epoch and salt at every open', (seed, mutant) => {
   withPatch(RedoCommitter.prototype, 'startEpoch', pin, () => {
     exploreSecondLife({ script, memory }, seed)
   })
+})
+
+mustCatch('the chosen anchor copy is made durable again before the other is written', (seed, mutant) => {
+  // The first program of an open: the valid copies, and a fence.
+  const memory = mutantMemory((operations, { counters }) => (counters.programs === 0 ? [[OP_FENCE]] : operations))
+  exploreSecondLife(mutant ? { memory } : {}, seed, afterFailedSync)
 })
 
 test('the first program of an open stores every valid anchor copy again and makes it durable', () => {

@@ -6,7 +6,7 @@ import { recordWorkload } from '../../crash-tests/src/recording.js'
 import type { Recording } from '../../crash-tests/src/recording.js'
 import { ready } from '../../src/pmem/xxh64.js'
 import { engineOptions, explorerOfBoth } from './redo-support.js'
-import { afterKill, afterPowerFailure, pointsBeforeFences } from './second-life.js'
+import { afterFailedSync, afterKill, afterPowerFailure, pointsBeforeFences } from './second-life.js'
 import type { SecondLifeOptions } from './second-life.js'
 
 await ready
@@ -52,6 +52,25 @@ test('a power failure during and after the recovery from a kill, whose stores ar
     const spread = Array.from({ length: 9 }, (_, index) => 5 + Math.floor(((count - 5) * index) / 9))
     for (const point of [...spread, ...pointsBeforeFences(recording, 1)]) {
       const life = afterKill(recording, point, options(++lives))
+      explorer.explore(life, {
+        model: 'page',
+        points: 'frontier',
+        fromPoint: point,
+        exhaustiveLimit: 16,
+        samples: 16,
+        seed: lives,
+      })
+    }
+  }
+  assert.ok(lives > 30 && explorer.counts.replayed > 500, `${lives} ${JSON.stringify(explorer.counts)}`)
+})
+
+test('a power failure after an msync has failed and the store was opened again', () => {
+  const explorer = explorerOfBoth('page', LOG_PAGES)
+  let lives = 0
+  for (const recording of record(23, 60)) {
+    for (const point of pointsBeforeFences(recording, 1)) {
+      const life = afterFailedSync(recording, point, options(++lives))
       explorer.explore(life, {
         model: 'page',
         points: 'frontier',

@@ -4,7 +4,7 @@
  */
 import { readContent } from '../../crash-tests/src/content.js'
 import { CrashViolation } from '../../crash-tests/src/explorer.js'
-import { MARK_KILLED } from '../../crash-tests/src/medium.js'
+import { MARK_KILLED, MARK_SYNC_FAILED } from '../../crash-tests/src/medium.js'
 import { Random } from '../../crash-tests/src/random.js'
 import { acknowledgedAt, MARK_ACKNOWLEDGED } from '../../crash-tests/src/recording.js'
 import type { Recording } from '../../crash-tests/src/recording.js'
@@ -29,13 +29,18 @@ export interface SecondLifeOptions {
 const NEVER = 'never'
 
 /** The process is killed after `point` events and a second one opens what is in the cache; the power may fail any time later. */
-export function afterKill(first: Recording, point: number, options: SecondLifeOptions): Recording {
+export function afterKill(first: Recording, point: number, options: SecondLifeOptions, mark = MARK_KILLED): Recording {
   const life = secondLife(first, point, cacheContent(first.trace, point), options)
   const events = new EventLog()
   events.appendFrom(first.trace.events, 0, point)
-  events.appendMark(MARK_KILLED, undefined, 0)
+  events.appendMark(mark, undefined, 0)
   events.appendFrom(life.trace.events)
   return { ...life, acknowledgedBefore: first.acknowledgedBefore, trace: { image: first.trace.image, events } }
+}
+
+/** The fence (an msync) that comes after `point` events fails; the store is opened again, and the power may fail later. */
+export function afterFailedSync(first: Recording, point: number, options: SecondLifeOptions): Recording {
+  return afterKill(first, point, options, MARK_SYNC_FAILED)
 }
 
 /** The power fails after `point` events and leaves this image; a second process opens it. */
