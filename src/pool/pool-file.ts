@@ -22,11 +22,11 @@ const MIB = 1024 * 1024
 export const DEFAULT_INITIAL_SIZE_BYTES = 8 * MIB
 export const DEFAULT_LOG_SIZE_BYTES = MIB
 /**
- * Under redo the log is a ring that a checkpoint empties when it is half full, and the limit of one transaction: a longer
- * one makes checkpoints rarer.
+ * Under redo the log is a ring that a checkpoint empties when it is half full, and the limit of one transaction: ten
+ * thousand puts at random places of a large store make a record of six to ten MiB.
  */
-export const DEFAULT_REDO_LOG_SIZE_BYTES = 4 * MIB
-export const DEFAULT_REDO_INITIAL_SIZE_BYTES = 12 * MIB
+export const DEFAULT_REDO_LOG_SIZE_BYTES = 16 * MIB
+export const DEFAULT_REDO_INITIAL_SIZE_BYTES = 24 * MIB
 /** Memory pools start small: opening one must cost microseconds. */
 export const MEMORY_INITIAL_SIZE_BYTES = 512 * 1024
 export const MEMORY_LOG_SIZE_BYTES = 64 * 1024
@@ -97,9 +97,10 @@ function defaultInitialBytes(defaults: SizeDefaults): number {
   return defaults === 'undo' ? DEFAULT_INITIAL_SIZE_BYTES : DEFAULT_REDO_INITIAL_SIZE_BYTES
 }
 
-function defaultLogBytes(defaults: SizeDefaults, initialBytes: number): number {
-  // Not less in small pools: a record cannot be longer than the ring.
-  if (defaults === 'redo') return DEFAULT_REDO_LOG_SIZE_BYTES
+function defaultLogBytes(defaults: SizeDefaults, initialBytes: number, mostBytes: number): number {
+  // Not less in pools that start small, only in those that stay so: a record cannot be longer than the ring.
+  if (defaults === 'redo')
+    return Math.max(MIN_LOG_BYTES, Math.min(DEFAULT_REDO_LOG_SIZE_BYTES, Math.floor(mostBytes / 4)))
   const most = defaults === 'memory' ? MEMORY_LOG_SIZE_BYTES : DEFAULT_LOG_SIZE_BYTES
   return Math.max(MIN_LOG_BYTES, Math.min(most, Math.floor(initialBytes / 8)))
 }
@@ -116,8 +117,10 @@ function plan(options: PoolFileOptions, defaults: SizeDefaults): { geometry: Geo
       { actual: segmentBytes },
     )
   }
-  const initial = options.initialSizeBytes ?? defaultInitialBytes(defaults)
-  const wantedLog = options.logSizeBytes ?? defaultLogBytes(defaults, initial)
+  const maxPages = Math.floor((options.maxSizeBytes ?? Infinity) / PAGE_BYTES)
+  const initial = options.initialSizeBytes ?? Math.min(defaultInitialBytes(defaults), maxPages * PAGE_BYTES)
+  const mostBytes = Math.min(segmentBytes, maxPages * PAGE_BYTES)
+  const wantedLog = options.logSizeBytes ?? defaultLogBytes(defaults, initial, mostBytes)
   if (wantedLog < MIN_LOG_BYTES || wantedLog > segmentBytes / 2) {
     throw new DaxkvError(
       'INVALID_ARGUMENT',
@@ -128,7 +131,6 @@ function plan(options: PoolFileOptions, defaults: SizeDefaults): { geometry: Geo
   const geometry = new Geometry(segmentShift, Math.ceil(wantedLog / PAGE_BYTES))
   const least = geometry.firstFreePage + 16
   const capacityPages = Math.min(Math.max(Math.ceil(initial / PAGE_BYTES), least), geometry.segmentPages)
-  const maxPages = Math.floor((options.maxSizeBytes ?? Infinity) / PAGE_BYTES)
   if (capacityPages > maxPages) {
     throw new DaxkvError(
       'INVALID_ARGUMENT',

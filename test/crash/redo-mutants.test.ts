@@ -316,8 +316,8 @@ mustCatch('a new epoch and salt at every open', (seed, mutant) => {
     }
     return operations
   })
-  const startEpoch = Reflect.get(RedoCommitter.prototype, 'startEpoch') as (this: object, anchor: Anchor) => void
-  const pin = function (this: object, anchor: Anchor): void {
+  const startEpoch = Reflect.get<RedoCommitter, 'startEpoch'>(RedoCommitter.prototype, 'startEpoch')
+  const pin = function (this: RedoCommitter, anchor: Anchor): void {
     startEpoch.call(this, { ...anchor, ...pinned })
   }
   const script = Array.from({ length: 60 }, (_, step): StepKind =>

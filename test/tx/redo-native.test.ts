@@ -78,7 +78,7 @@ test('an msync that fails poisons the store, and reopening finds every acknowled
   writeFileSync(source, FAILING_MSYNC)
   const compiled = spawnSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, source], { encoding: 'utf8' })
   if (compiled.status !== 0) {
-    t.skip(`no C compiler to build the test double with: ${compiled.stderr ?? String(compiled.error)}`)
+    t.skip(`no C compiler to build the test double with: ${String(compiled.error ?? compiled.stderr)}`)
     return
   }
   const script = `
