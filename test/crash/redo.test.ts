@@ -59,6 +59,25 @@ test('switches between undo and redo at every open survive power failures', () =
   assert.ok(replayed > 100 && finished > 10 && rolledBack > 100, JSON.stringify(explorer.counts))
 })
 
+test('growth into a new segment under redo survives power failures', () => {
+  const recordings = recordWorkload({
+    seed: 6,
+    steps: 18,
+    initialPages: 240,
+    granularity: 'page',
+    stepsPerTrace: 3,
+    script: Array.from({ length: 18 }, (_, step) => (step === 0 ? 'createKeyspace' : 'manyPages')),
+    engineOptions: () => engineOptions('redo'),
+  })
+  const explorer = explorerOfBoth()
+  for (const recording of recordings) {
+    explorer.explore(recording, { model: 'page', points: 'frontier', exhaustiveLimit: 16, samples: 16 })
+  }
+  const { events } = recordings[recordings.length - 1].trace
+  assert.ok(Array.from({ length: events.count }, (_, event) => events.pageId(event)).some((page) => page > 256))
+  assert.ok(explorer.counts.replayed > 100, JSON.stringify(explorer.counts))
+})
+
 test('redo under granularity cache-line survives power failures: one fence, lines stored lazily', () => {
   const recordings = recordWorkload({
     seed: 5,
