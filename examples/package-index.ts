@@ -86,6 +86,7 @@ function reopenAndProve(pool: string, acknowledged: ReadonlySet<number>): Proof 
     nothing: 'no transaction was under way',
     finished: `transaction ${txid} of the pool was complete`,
     'rolled-back': `transaction ${txid} of the pool was torn and is rolled back`,
+    replayed: `the log up to transaction ${txid} of the pool was applied again`,
   }[outcome]
   line('', `reopened in ${openMs.toFixed(2)} ms: ${found}`)
   const proof = prove(store, acknowledged)

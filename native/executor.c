@@ -69,6 +69,21 @@ static void run_store(struct pool *pool, const uint32_t *words) {
   }
 }
 
+/* Covered by a durable record: nothing is flushed, and the page is not noted for the next msync. */
+static void run_store_lazy(struct pool *pool, const uint32_t *words) {
+  uint8_t *target = pool_write_page(pool, words[1]);
+  const uint8_t *source = pool_frame(pool, words[2]);
+  uint64_t mask = join_words(words + 3);
+  if (mask == UINT64_MAX) {
+    memcpy(target, source, PAGE_BYTES);
+    return;
+  }
+  for (; mask != 0; mask &= mask - 1) {
+    size_t at = (size_t)__builtin_ctzll(mask) * LINE_BYTES;
+    memcpy(target + at, source + at, LINE_BYTES);
+  }
+}
+
 static void run_flush(struct pool *pool, const uint32_t *words) {
   const uint8_t *page = pool_write_page(pool, words[1]);
   uint64_t mask = join_words(words + 2);
@@ -100,6 +115,9 @@ static int run_operation(struct pool *pool, const uint32_t *words) {
       return 0;
     case OP_FLUSH:
       run_flush(pool, words);
+      return 0;
+    case OP_STORE_LAZY:
+      run_store_lazy(pool, words);
       return 0;
     default:
       return run_sync_all(pool);
@@ -160,6 +178,10 @@ static void set_hash(struct pool *pool, uint64_t hash) {
 /* Copies up to one page; full lines past the cache, the last piece of a line flushed. */
 static void write_extent_page(struct pool *pool, uint32_t page_id, const uint8_t *bytes, size_t length) {
   uint8_t *target = pool_write_page(pool, page_id);
+  if (pool->control->call.lazily != 0) {
+    memcpy(target, bytes, length);
+    return;
+  }
   size_t full = length & ~(size_t)(LINE_BYTES - 1);
   for (size_t at = 0; at < full; at += LINE_BYTES) cpu_stream_line(target + at, bytes + at);
   if (full > 0) persist_account_stream(pool, page_id, (unsigned)(full / LINE_BYTES));

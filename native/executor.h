@@ -10,8 +10,8 @@
 void executor_run(struct pool *pool);
 
 /*
- * Copies the bytes past the cache to the pages from control->call.page_id on and leaves their XXH64 in
- * control->call.hash_*. The outcome stands in control->status.
+ * Copies the bytes past the cache to the pages from control->call.page_id on (or lazily, neither flushed nor noted, with
+ * control->call.lazily) and leaves their XXH64 in control->call.hash_*. The outcome stands in control->status.
  */
 void executor_write_extent(struct pool *pool, const uint8_t *bytes, size_t byte_length);
 

@@ -66,7 +66,7 @@ struct control {
     double code, error, word_index, offset, length, kind, refusal, unused;
   } status;
   struct {
-    uint32_t words, page_id, byte_length, hash_lo, hash_hi, result, unused[10];
+    uint32_t words, page_id, byte_length, hash_lo, hash_hi, result, lazily, unused[9];
   } call;
 };
 _Static_assert(offsetof(struct control, counters) == 64, "mirrored in native-binding.ts");

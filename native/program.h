@@ -13,15 +13,19 @@ enum opcode {
   OP_STORE = 4,
   OP_RECORD = 5,
   OP_FLUSH = 6,
-  OP_SYNC_ALL = 7
+  OP_SYNC_ALL = 7,
+  OP_STORE_LAZY = 8
 };
 
 enum record_kind { RECORD_UNDO = 1, RECORD_REDO = 2 };
 
+/* In place of a frame in an entry of a redo record: the lines are taken from the pool. */
+#define FRAME_IN_POOL UINT32_MAX
+
 /* Words of an operation of fixed length, or 0 for OP_RECORD and for what is no operation. */
 static inline unsigned fixed_length(uint32_t opcode) {
-  static const uint8_t lengths[] = {
-      [OP_FENCE] = 1, [OP_CHECKSUM] = 5, [OP_CHECKSUM_FRESH] = 3, [OP_STORE] = 5, [OP_FLUSH] = 4, [OP_SYNC_ALL] = 1};
+  static const uint8_t lengths[] = {[OP_FENCE] = 1, [OP_CHECKSUM] = 5, [OP_CHECKSUM_FRESH] = 3, [OP_STORE] = 5,
+                                    [OP_FLUSH] = 4, [OP_SYNC_ALL] = 1, [OP_STORE_LAZY] = 5};
   return opcode < sizeof lengths ? lengths[opcode] : 0;
 }
 

@@ -90,12 +90,17 @@ static void put_directory(struct record_stream *stream, const uint32_t *record) 
   }
 }
 
+/* The page that holds the new lines of an entry. */
+static const uint8_t *post_image(const struct pool *pool, const uint32_t *entry) {
+  return entry[1] == FRAME_IN_POOL ? pool_write_page(pool, entry[0]) : pool_frame(pool, entry[1]);
+}
+
 static void put_bodies(struct record_stream *stream, const uint32_t *record) {
   const struct pool *pool = stream->pool;
   bool undo = record[RECORD_WORD_KIND] == RECORD_UNDO;
   const uint32_t *entry = record_entries(record);
   for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
-    const uint8_t *page = undo ? pool_write_page(pool, entry[0]) : pool_frame(pool, entry[1]);
+    const uint8_t *page = undo ? pool_write_page(pool, entry[0]) : post_image(pool, entry);
     for (uint64_t mask = join_words(entry + 2); mask != 0; mask &= mask - 1) {
       put_line(stream, page + (size_t)__builtin_ctzll(mask) * LINE_BYTES);
     }
@@ -108,7 +113,7 @@ static uint64_t hash_post_images(const struct pool *pool, const uint32_t *record
   xxh64_start(&hash, join_words(record + RECORD_WORD_SALT));
   const uint32_t *entry = record_entries(record);
   for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
-    const uint8_t *frame = pool_frame(pool, entry[1]);
+    const uint8_t *frame = post_image(pool, entry);
     for (uint64_t mask = join_words(entry + 2); mask != 0; mask &= mask - 1) {
       xxh64_lines(&hash, frame + (size_t)__builtin_ctzll(mask) * LINE_BYTES, 1);
     }

@@ -76,7 +76,8 @@ static enum refusal check_entries(struct pool *pool, const uint32_t *record) {
   const uint32_t *entry = record_entries(record);
   size_t span_count = (size_t)record[RECORD_WORD_EXTENT_COUNT] + 1;
   for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
-    enum refusal why = check_staged(pool, entry);
+    bool in_pool = record[RECORD_WORD_KIND] == RECORD_REDO && entry[1] == FRAME_IN_POOL;
+    enum refusal why = in_pool ? check_page(pool, entry[0]) : check_staged(pool, entry);
     if (why == REFUSED_NOT) why = check_mask(entry + 2);
     if (why != REFUSED_NOT) return why;
     if (span_holds(pool->spans, span_count, entry[0])) return REFUSED_OVERLAP;
@@ -112,9 +113,10 @@ uint64_t validate_operation(struct pool *pool, const uint32_t *words, uint64_t w
   *why = REFUSED_TRUNCATED;
   if (length > words_left) return 0;
   *why = REFUSED_NOT;
-  if (opcode == OP_CHECKSUM || opcode == OP_CHECKSUM_FRESH || opcode == OP_STORE) *why = check_staged(pool, words + 1);
+  bool stores = opcode == OP_STORE || opcode == OP_STORE_LAZY;
+  if (opcode == OP_CHECKSUM || opcode == OP_CHECKSUM_FRESH || stores) *why = check_staged(pool, words + 1);
   if (opcode == OP_FLUSH) *why = check_page(pool, words[1]);
-  if (*why == REFUSED_NOT && (opcode == OP_CHECKSUM || opcode == OP_STORE)) *why = check_mask(words + 3);
+  if (*why == REFUSED_NOT && (opcode == OP_CHECKSUM || stores)) *why = check_mask(words + 3);
   if (*why == REFUSED_NOT && opcode == OP_FLUSH) *why = check_mask(words + 2);
   /* The checksum field lies in line 0, so a mask without it would leave the new checksum unstored. */
   if (*why == REFUSED_NOT && opcode == OP_CHECKSUM && (words[3] & 1u) == 0) *why = REFUSED_MASK;

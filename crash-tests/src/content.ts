@@ -169,7 +169,10 @@ class Reader {
     keys.forEach((key, index) => {
       const [low, high] = [index === 0 ? bounds.from : keys[index - 1], bounds.to]
       const ordered = low === undefined || (index === 0 ? low.compare(key) <= 0 : low.compare(key) < 0)
-      check(ordered && (high === undefined || key.compare(high) < 0), `entry ${index} of page ${pageId} is out of order`)
+      check(
+        ordered && (high === undefined || key.compare(high) < 0),
+        `entry ${index} of page ${pageId} is out of order`,
+      )
     })
     if (level === 0) {
       keys.forEach((key, index) => visit(key, this.#value(page, index)))
@@ -178,7 +181,10 @@ class Reader {
     let entries = 0
     for (let child = 0; child <= count; child++) {
       const childPage = child === 0 ? bytes.readUInt32LE(24) : bytes.readUInt32LE(slotOf(page, child - 1).offset)
-      const inside = { from: child === 0 ? bounds.from : keys[child - 1], to: child === count ? bounds.to : keys[child] }
+      const inside = {
+        from: child === 0 ? bounds.from : keys[child - 1],
+        to: child === count ? bounds.to : keys[child],
+      }
       entries += this.#countVisited(childPage, level - 1, treeId, inside, visit, depth + 1)
     }
     return entries
@@ -200,7 +206,10 @@ class Reader {
     const same = hash[0] === page.bytes.readUInt32LE(start + 8) && hash[1] === page.bytes.readUInt32LE(start + 12)
     check(same, `the extent at page ${extentPage} (entry ${index} of page ${page.id}) fails its hash`)
     const base = (extentPage % this.#geometry.segmentPages) * PAGE_BYTES
-    return this.#memory.segments[Math.floor(extentPage / this.#geometry.segmentPages)].u8.subarray(base, base + byteLength)
+    return this.#memory.segments[Math.floor(extentPage / this.#geometry.segmentPages)].u8.subarray(
+      base,
+      base + byteLength,
+    )
   }
 
   #claim(pageId: number, pages: number): void {

@@ -1,7 +1,7 @@
 import type { Granularity } from '../../src/pmem/persistent-memory.js'
 import { PAGE_BYTES } from '../../src/pmem/program.js'
 import { Geometry } from '../../src/pool/geometry.js'
-import type { Engine } from '../../src/tx/engine.js'
+import type { Engine, EngineOptions } from '../../src/tx/engine.js'
 import { readContent } from './content.js'
 import type { PoolContent } from './content.js'
 import { crashImages } from './crash-states.js'
@@ -32,6 +32,7 @@ export interface ExplorerCounts {
   nothing: number
   finished: number
   rolledBack: number
+  replayed: number
   /** Recovered pools that were read and checked completely; the others were equal to one of them in all used pages. */
   parsed: number
   /** Recoveries repeated, and stores that went on working after recovery. */
@@ -41,6 +42,10 @@ export interface ExplorerCounts {
 
 export interface ExplorerOptions {
   readonly granularity?: Granularity
+  /** Pages of the log. Default LOG_PAGES. */
+  readonly logPages?: number
+  /** More options for the engines that recover, by the number of the image. */
+  readonly engineOptions?: (image: number) => EngineOptions
   /** Recover every n-th distinct image a second time. Default 8. */
   readonly repeatEvery?: number
   /** Go on working on every n-th distinct image. Default 64. */
@@ -69,12 +74,14 @@ export class Explorer {
     nothing: 0,
     finished: 0,
     rolledBack: 0,
+    replayed: 0,
     parsed: 0,
     repeated: 0,
     continued: 0,
   }
   readonly #memory: ReplayMemory
-  readonly #geometry = new Geometry(SEGMENT_SHIFT, LOG_PAGES)
+  readonly #geometry: Geometry
+  readonly #engineOptions: (image: number) => EngineOptions
   /** Fingerprint of an image -> digest of the content it recovers to. */
   readonly #visited = new Map<number, string>()
   readonly #known: KnownState[] = []
@@ -84,6 +91,8 @@ export class Explorer {
 
   constructor(options: ExplorerOptions = {}) {
     this.#memory = new ReplayMemory(SEGMENT_SHIFT, options.granularity ?? 'cache-line')
+    this.#geometry = new Geometry(SEGMENT_SHIFT, options.logPages ?? LOG_PAGES)
+    this.#engineOptions = options.engineOptions ?? (() => ({}))
     this.#repeatEvery = options.repeatEvery ?? 8
     this.#continueEvery = options.continueEvery ?? 64
     this.#progress = options.progress
@@ -142,7 +151,7 @@ export class Explorer {
   }
 
   #open(): Engine {
-    return openEngine(this.#memory, new Random(this.counts.images))
+    return openEngine(this.#memory, new Random(this.counts.images), 8, this.#engineOptions(this.counts.images))
   }
 
   #count(engine: Engine): void {
@@ -191,7 +200,10 @@ export class Explorer {
   #goOn(seed: number): void {
     this.counts.continued++
     this.#memory.reopen()
-    const workload = new Workload({ memory: this.#memory }, { random: new Random(seed) })
+    const workload = new Workload(
+      { memory: this.#memory },
+      { random: new Random(seed), engineOptions: () => this.#engineOptions(seed) },
+    )
     workload.step()
     workload.step('touchEverything')
     workload.step()
@@ -210,5 +222,7 @@ function wrongState(digest: string, history: readonly string[], acknowledged: nu
 
 function violation(where: string, what: string, error: unknown): CrashViolation {
   if (error instanceof CrashViolation) return error
-  return new CrashViolation(where, `${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+  return new CrashViolation(where, `${what}: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  })
 }

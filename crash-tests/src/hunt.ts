@@ -1,3 +1,4 @@
+import type { CrashOptions } from './crash-states.js'
 import { Explorer } from './explorer.js'
 import { exploreNested } from './nested.js'
 import type { NestedOptions } from './nested.js'
@@ -103,7 +104,7 @@ export const ATTEMPTS = [
 /** Looks for a violation in every way the laboratory knows and stops at the first. */
 export function hunt(options: HuntOptions): HuntResult {
   const explorer = new Explorer({ continueEvery: 256 })
-  const attempts = [...ATTEMPTS].sort((left, right) => Number(right === options.first) - Number(left === options.first))
+  const attempts = (options as {only?: boolean}).only ? [options.first ?? ''] : [...ATTEMPTS].sort((left, right) => Number(right === options.first) - Number(left === options.first))
   let by = ''
   try {
     for (const seed of options.seeds) {
@@ -120,7 +121,7 @@ function attempt(name: string, seed: number, options: HuntOptions, explorer: Exp
   if (name === 'the workload itself') checkWorkload(seed, options.steps)
   if (name === 'damage after a clean close') checkClosedPool(seed)
   if (name === 'power failure during commits') {
-    for (const recording of record(seed, options)) explorer.explore(recording, { model: 'cache-line', ...FEW })
+    for (const recording of record(seed, options)) explorer.explore(recording, { model: 'cache-line', ...amountFor(recording) })
   }
   if (name === 'kill during commits') {
     for (const recording of record(seed, options)) explorer.explore(recording, { model: 'kill' })
@@ -131,8 +132,13 @@ function attempt(name: string, seed: number, options: HuntOptions, explorer: Exp
   for (const recording of record(seed, options)) exploreNested(explorer, recording, { ...chain.options, ...filter })
 }
 
+/** Every crash point is tried, but fewer images at each where a transaction has thousands of them. */
+function amountFor(recording: Recording): CrashOptions {
+  return recording.trace.events.count > 1000 ? { exhaustiveLimit: 4, samples: 2 } : FEW
+}
+
 function record(seed: number, options: HuntOptions): Recording[] {
-  const recordings = recordWorkload({ seed, steps: options.steps, stepsPerTrace: 6, script: SCRIPT })
+  const recordings = recordWorkload({ seed, steps: options.steps, stepsPerTrace: 1, script: SCRIPT })
   const { commitFilter } = options
   if (commitFilter === undefined) return recordings
   return recordings.map((recording) => ({ ...recording, trace: commitFilter(recording.trace) }))

@@ -2,6 +2,7 @@ import {
   EVENT_FENCE,
   EVENT_FLUSH,
   EVENT_GROW,
+  EVENT_MARK,
   EVENT_STORE,
   EVENT_STORE_NON_TEMPORAL,
   EVENT_SYNC_ALL,
@@ -20,6 +21,17 @@ import type { Fingerprint } from './fingerprint.js'
  * - `kill`: the process dies, the machine goes on. An exact prefix of the program, the last store possibly half done.
  */
 export type CrashModel = 'cache-line' | 'byte' | 'page' | 'kill'
+
+/**
+ * Label of the mark between the events of a killed process and those of its successor: what the first had noted for its next
+ * msync is forgotten with it. What it had stored stays in the page cache.
+ */
+export const MARK_KILLED = 'killed'
+/**
+ * The same after an msync that has failed: the kernel takes the pages for clean that never reached the disk, and no later msync
+ * writes them unless they are stored to again.
+ */
+export const MARK_SYNC_FAILED = 'sync failed'
 
 /** Follows the events of a trace and knows at any time what a crash would leave on the medium. */
 export interface Medium {
@@ -133,6 +145,8 @@ class LineMedium implements Medium {
 class PendingPage extends CrashUnit {
   /** The next fence (an msync) covers this page. */
   flushed = false
+  /** The kernel takes it for clean, so that no msync writes it. */
+  clean = false
 }
 
 class PageMedium implements Medium {
@@ -167,6 +181,9 @@ class PageMedium implements Medium {
       case EVENT_SYNC_ALL:
         this.#sync(() => true)
         return undefined
+      case EVENT_MARK:
+        this.#endProcess(events.mark(event).label)
+        return undefined
       case EVENT_GROW:
         for (const pageId of this.#pending.keys()) {
           if (pageId >= events.pageId(event)) this.#pending.delete(pageId)
@@ -189,14 +206,23 @@ class PageMedium implements Medium {
     const content = Uint8Array.from(page.newest)
     content.set(events.bytes(event), events.line(event) * LINE_BYTES)
     page.push(content)
+    page.clean = false
     if (events.kind(event) === EVENT_STORE_NON_TEMPORAL) page.flushed = true
     return page
+  }
+
+  #endProcess(label: string): void {
+    if (label !== MARK_KILLED && label !== MARK_SYNC_FAILED) return
+    for (const page of this.#pending.values()) {
+      if (label === MARK_SYNC_FAILED && page.flushed) page.clean = true
+      page.flushed = false
+    }
   }
 
   /** msync writes whole pages, with all they hold at that time. */
   #sync(covered: (page: PendingPage) => boolean): void {
     for (const [pageId, page] of this.#pending) {
-      if (!covered(page)) continue
+      if (page.clean || !covered(page)) continue
       replaceBytes(this.#image, this.#fingerprint, page.offset, page.newest)
       this.#pending.delete(pageId)
     }

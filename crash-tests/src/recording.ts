@@ -5,7 +5,7 @@ import { PAGE_BYTES } from '../../src/pmem/program.js'
 import { Random } from './random.js'
 import { RecordingMemory } from './replay-memory.js'
 import { SEGMENT_SHIFT, Workload } from './workload.js'
-import type { StepKind } from './workload.js'
+import type { StepKind, WorkloadOptions } from './workload.js'
 
 /** Label of the mark that stands for an acknowledgement; its data is the number of transactions acknowledged by then. */
 export const MARK_ACKNOWLEDGED = 'acknowledged'
@@ -32,6 +32,9 @@ export interface RecordOptions {
   /** Kinds of the first steps; random afterwards. */
   readonly script?: readonly StepKind[]
   readonly maxBytes?: number
+  readonly engineOptions?: WorkloadOptions['engineOptions']
+  /** Memory to run on, instead of one of its own. */
+  readonly memory?: RecordingMemory
   /** Image to start from, instead of an empty pool. */
   readonly image?: Uint8Array
 }
@@ -39,13 +42,15 @@ export interface RecordOptions {
 /** Runs the workload on recording memory; creation of the pool is not part of the trace. */
 export function recordWorkload(options: RecordOptions): Recording[] {
   const { seed, steps, initialPages = 24, granularity = 'cache-line', stepsPerTrace = Infinity, script = [] } = options
-  const memory = new RecordingMemory({
-    sizeBytes: options.image?.length ?? initialPages * PAGE_BYTES,
-    segmentShift: SEGMENT_SHIFT,
-    granularity,
-    record: true,
-    ...(options.image === undefined ? {} : { image: options.image }),
-  })
+  const memory =
+    options.memory ??
+    new RecordingMemory({
+      sizeBytes: options.image?.length ?? initialPages * PAGE_BYTES,
+      segmentShift: SEGMENT_SHIFT,
+      granularity,
+      record: true,
+      ...(options.image === undefined ? {} : { image: options.image }),
+    })
   const history: string[] = []
   const workload = new Workload(
     { memory },
@@ -53,9 +58,11 @@ export function recordWorkload(options: RecordOptions): Recording[] {
       random: new Random(seed),
       growthStepPages: options.growthStepPages ?? 8,
       ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
+      ...(options.engineOptions === undefined ? {} : { engineOptions: options.engineOptions }),
       hooks: {
         // Before the commit, because the model is ahead of the pool then; the explorer allows the next state.
         beforeCommit: (digest) => history.push(digest),
+        refused: () => history.pop(),
         acknowledged: () => memory.mark(MARK_ACKNOWLEDGED, history.length - 1),
       },
     },

@@ -112,8 +112,8 @@ export class ReplayMemory implements PersistentMemory {
     this.#runner.run(this.program, words)
   }
 
-  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array): void {
-    this.#runner.writeExtent(pageId, bytes, hashOut)
+  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array, lazily = false): void {
+    this.#runner.writeExtent(pageId, bytes, hashOut, lazily)
   }
 
   hashExtent(pageId: number, byteLength: number, hashOut: Uint32Array): void {

@@ -2,7 +2,9 @@ import type { PersistentMemory } from '../../src/pmem/persistent-memory.js'
 import { Catalog } from '../../src/tree/catalog.js'
 import { Cursor } from '../../src/tree/cursor.js'
 import { Tree } from '../../src/tree/tree.js'
+import { DaxkvError } from '../../src/errors.js'
 import { Engine } from '../../src/tx/engine.js'
+import type { EngineOptions } from '../../src/tx/engine.js'
 import { Model } from './model.js'
 import type { Random } from './random.js'
 
@@ -40,6 +42,8 @@ export interface WorkloadHooks {
   beforeCommit?(digest: string): void
   /** It has been acknowledged. */
   acknowledged?(digest: string): void
+  /** It was too large for the log and has been aborted instead. */
+  refused?(): void
 }
 
 export interface WorkloadOptions {
@@ -49,10 +53,17 @@ export interface WorkloadOptions {
   /** Lowest growth step; small, so that pools grow often. */
   readonly growthStepPages?: number
   readonly hooks?: WorkloadHooks
+  /** More options for every engine it opens: another way of logging, another log size. */
+  readonly engineOptions?: () => EngineOptions
 }
 
 /** Opens an engine whose salts can be repeated. */
-export function openEngine(memory: PersistentMemory, random: Random, growthStepPages = 8): Engine {
+export function openEngine(
+  memory: PersistentMemory,
+  random: Random,
+  growthStepPages = 8,
+  options: EngineOptions = {},
+): Engine {
   return Engine.open('crash-test', {
     memory,
     random: (words) => {
@@ -61,6 +72,7 @@ export function openEngine(memory: PersistentMemory, random: Random, growthStepP
     logSizeBytes: LOG_PAGES * 4096,
     growthStepBytes: growthStepPages * 4096,
     maxSizeBytes: 512 * 4096,
+    ...options,
   })
 }
 
@@ -80,6 +92,7 @@ export class Workload {
   readonly #memory: PersistentMemory | undefined
   readonly #maxBytes: number
   readonly #growthStepPages: number
+  readonly #engineOptions: () => EngineOptions
   readonly #key = Buffer.alloc(2048)
   #trees = new Map<string, Tree>()
   #nextName = 1
@@ -91,8 +104,9 @@ export class Workload {
     this.#hooks = options.hooks ?? {}
     this.#maxBytes = options.maxBytes ?? 60_000
     this.#growthStepPages = options.growthStepPages ?? 8
+    this.#engineOptions = options.engineOptions ?? (() => ({}))
     this.#memory = 'memory' in from ? from.memory : undefined
-    this.engine = 'memory' in from ? openEngine(from.memory, this.#random, this.#growthStepPages) : from.engine
+    this.engine = 'memory' in from ? this.#open(from.memory) : from.engine
     this.#loadExisting()
   }
 
@@ -111,9 +125,13 @@ export class Workload {
   reopen(): void {
     if (this.#memory === undefined) return
     this.engine.close()
-    this.engine = openEngine(this.#memory, this.#random, this.#growthStepPages)
+    this.engine = this.#open(this.#memory)
     this.#trees = new Map()
     for (const { name, record } of this.#catalog().list()) this.#addTree(name, record.rootPage, record.id)
+  }
+
+  #open(memory: PersistentMemory): Engine {
+    return openEngine(memory, this.#random, this.#growthStepPages, this.#engineOptions())
   }
 
   /** A user transaction: commits, or aborts when told to or when the work throws. Nested inside another one. */
@@ -136,10 +154,23 @@ export class Workload {
       }
     }
     if (abort) return
+    if (this.#depth > 0) {
+      model.commit()
+      engine.commit()
+      return
+    }
+    this.#hooks.beforeCommit?.(model.digest)
+    try {
+      engine.commit()
+    } catch (error) {
+      if (!(error instanceof DaxkvError) || error.code !== 'TX_TOO_LARGE') throw error
+      model.abort()
+      this.#trees = trees
+      this.#hooks.refused?.()
+      return
+    }
     model.commit()
-    if (this.#depth === 0) this.#hooks.beforeCommit?.(model.digest)
-    engine.commit()
-    if (this.#depth === 0) this.#hooks.acknowledged?.(model.digest)
+    this.#hooks.acknowledged?.(model.digest)
   }
 
   #work(kind: StepKind): void {
@@ -243,11 +274,14 @@ export class Workload {
     const random = this.#random
     change()
     for (let count = 1 + random.below(3); count > 0; count--) {
-      this.#transaction(() => {
-        change()
-        if (random.below(3) === 0) this.#transaction(change, random.below(2) === 0)
-        change()
-      }, random.below(2) === 0)
+      this.#transaction(
+        () => {
+          change()
+          if (random.below(3) === 0) this.#transaction(change, random.below(2) === 0)
+          change()
+        },
+        random.below(2) === 0,
+      )
       change()
     }
   }

@@ -26,6 +26,7 @@ const OPTION_NAMES = [
   'segmentBytes',
   'requireGranularity',
   'forceGranularity',
+  'logging',
   'executor',
 ] as const satisfies readonly (keyof StoreOptions)[]
 
@@ -98,6 +99,7 @@ function readEngineOptions(checked: CheckedOptions): EngineOptions {
     ...given('segmentBytes', checked.byteSize('segmentBytes', undefined)),
     ...given('requireGranularity', checked.oneOf('requireGranularity', GRANULARITIES, undefined)),
     ...given('forceGranularity', checked.oneOf('forceGranularity', GRANULARITIES, undefined)),
+    ...given('logging', checked.oneOf('logging', ['undo', 'redo'], undefined)),
     ...given('executor', checked.oneOf('executor', ['native', 'simulated'], undefined)),
   }
   return options

@@ -38,8 +38,8 @@ export interface StoreOptions<
   /** Create the pool when the file does not exist; false gives `POOL_NOT_FOUND` instead. Default true. */
   readonly create?: boolean
   /**
-   * Size of a new pool file in bytes, rounded up to pages of 4096. An existing pool ignores it. Default 8 MiB
-   * (`:memory:` 512 KiB).
+   * Size of a new pool file in bytes, rounded up to pages of 4096. An existing pool ignores it. Default 24 MiB under
+   * granularity page (16 of them log), else 8 MiB (`:memory:` 512 KiB).
    */
   readonly initialSizeBytes?: number
   /** How much the file grows at a time, in bytes, rounded up to pages. Default 16 MiB. */
@@ -47,8 +47,10 @@ export interface StoreOptions<
   /** The file never grows beyond this many bytes; a transaction that needs more fails with `NO_SPACE`. Default: no limit. */
   readonly maxSizeBytes?: number
   /**
-   * Size of the log area in bytes, fixed when the pool is created. Longer records overflow into free pages.
-   * Default 1 MiB, less in pools that start below 8 MiB.
+   * Size of the log area in bytes, fixed when the pool is created. Under granularity page (redo) it limits a transaction:
+   * the changed lines of existing pages must fit, else `TX_TOO_LARGE`; default 16 MiB, at most a quarter of
+   * `maxSizeBytes`. Elsewhere (undo) longer records overflow into free pages; default 1 MiB, less in pools that start below
+   * 8 MiB.
    */
   readonly logSizeBytes?: number
   /** Most bytes of changed pages one transaction may hold in memory; beyond it `TX_TOO_LARGE`. Default 512 MiB. */
@@ -68,6 +70,12 @@ export interface StoreOptions<
    * loss is then void, and `store.persistence.forced` says so.
    */
   readonly forceGranularity?: Granularity
+  /**
+   * How commits are made atomic. `undo`: pre-images are logged, two barriers a commit, transactions of any size. `redo`:
+   * post-images are logged, one barrier a commit; a transaction must fit the log area (`logSizeBytes`). Default: `redo`
+   * where a barrier is an msync (granularity `page`), else `undo`. It may change from one open to the next.
+   */
+  readonly logging?: 'undo' | 'redo'
   /** What runs the commits: `native` for files, `simulated` for `:memory:`. Default: the one that fits the path. */
   readonly executor?: 'native' | 'simulated'
 }

@@ -120,6 +120,8 @@ export function describeRecovery(store: Store): string | undefined {
       return `transaction ${txid} was complete, ${plural(lines, 'cache line')} made durable again`
     case 'rolled-back':
       return `transaction ${txid} was torn and is rolled back, ${plural(lines, 'cache line')} restored`
+    case 'replayed':
+      return `the log up to transaction ${txid} was applied again, ${plural(lines, 'cache line')} stored`
   }
 }
 

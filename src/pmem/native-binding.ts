@@ -69,6 +69,7 @@ export const CALL_BYTE_LENGTH = 2
 export const CALL_HASH_LO = 3
 export const CALL_HASH_HI = 4
 export const CALL_RESULT = 5
+export const CALL_LAZILY = 6
 
 // enum run_status
 export const RUN_OK = 0

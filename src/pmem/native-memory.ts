@@ -7,6 +7,7 @@ import {
   CALL_BYTE_LENGTH,
   CALL_HASH_HI,
   CALL_HASH_LO,
+  CALL_LAZILY,
   CALL_PAGE_ID,
   CALL_RESULT,
   CALL_WORDS,
@@ -167,9 +168,10 @@ export class NativeMemory implements PersistentMemory {
     if (this.#status[STATUS_CODE] !== RUN_OK) throw this.#failure()
   }
 
-  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array): void {
+  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array, lazily = false): void {
     this.#assertOpen()
     this.#call[CALL_PAGE_ID] = pageId
+    this.#call[CALL_LAZILY] = lazily ? 1 : 0
     this.#pool.writeExtent(bytes)
     if (this.#status[STATUS_CODE] !== RUN_OK) throw this.#failure()
     hashOut[0] = this.#call[CALL_HASH_LO]

@@ -74,9 +74,10 @@ export interface PersistentMemory {
   run(words: number): void
   /**
    * Copies `bytes` to the pages from `pageId` on (free space only) and flushes them; durable at the next fence.
+   * With `lazily` they are not flushed: durable after OP_FLUSH and a fence, after OP_SYNC_ALL, or by a redo record.
    * Writes the XXH64 (seed 0) of the bytes as [lo, hi] to `hashOut`. The source must not be a view of the mapping.
    */
-  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array): void
+  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array, lazily?: boolean): void
   /** XXH64 (seed 0) of bytes in the pool, into `hashOut` as [lo, hi]. */
   hashExtent(pageId: number, byteLength: number, hashOut: Uint32Array): void
   /** True when the page's checksum field agrees with its 64 lines. */

@@ -3,6 +3,7 @@ import { MemoryView } from './memory-view.js'
 import { STAGING_CHUNK_FRAMES, STAGING_CHUNK_SHIFT } from './persistent-memory.js'
 import { popCount, RECORD_OP_HEADER_WORDS, validateProgram } from './program-validator.js'
 import {
+  FRAME_IN_POOL,
   LINE_BYTES,
   LINES_PER_PAGE,
   OP_CHECKSUM,
@@ -11,6 +12,7 @@ import {
   OP_FLUSH,
   OP_RECORD,
   OP_STORE,
+  OP_STORE_LAZY,
   OP_SYNC_ALL,
   PAGE_BYTES,
   PAGE_SHIFT,
@@ -103,6 +105,10 @@ export class ProgramRunner {
           this.#store(program[at + 1], program[at + 2], program[at + 3], program[at + 4])
           at += 5
           break
+        case OP_STORE_LAZY:
+          this.#storeLazy(program[at + 1], program[at + 2], program[at + 3], program[at + 4])
+          at += 5
+          break
         case OP_FLUSH:
           for (let line = 0; line < LINES_PER_PAGE; line++) {
             if (hasLine(program[at + 2], program[at + 3], line)) target.flushLine(program[at + 1], line)
@@ -122,7 +128,7 @@ export class ProgramRunner {
   }
 
   /** See `PersistentMemory.writeExtent`. The rest of the last line keeps its content. */
-  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array): void {
+  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array, lazily: boolean): void {
     this.#checkExtent(pageId, bytes.length)
     const scratch = this.#line
     for (let offset = 0; offset < bytes.length; offset += LINE_BYTES) {
@@ -131,12 +137,13 @@ export class ProgramRunner {
       const part = bytes.subarray(offset, offset + LINE_BYTES)
       if (part.length === LINE_BYTES) {
         scratch.u8.set(part)
-        this.#target.storeLineNonTemporal(page, line, scratch, 0)
+        if (lazily) this.#target.storeLine(page, line, scratch, 0)
+        else this.#target.storeLineNonTemporal(page, line, scratch, 0)
       } else {
         copyLine(scratch, 0, this.#pageView(page), this.#pageBase(page) + line * LINE_BYTES)
         scratch.u8.set(part)
         this.#target.storeLine(page, line, scratch, 0)
-        this.#target.flushLine(page, line)
+        if (!lazily) this.#target.flushLine(page, line)
       }
     }
     xxh64(bytes, 0, 0, hashOut)
@@ -212,6 +219,14 @@ export class ProgramRunner {
       if (wholePage || !hasLine(maskLo, maskHi, line)) continue
       this.#target.storeLine(pageId, line, view, base + line * LINE_BYTES)
       this.#target.flushLine(pageId, line)
+    }
+  }
+
+  #storeLazy(pageId: number, frame: number, maskLo: number, maskHi: number): void {
+    const view = this.#frameView(frame)
+    const base = frameBase(frame)
+    for (let line = 0; line < LINES_PER_PAGE; line++) {
+      if (hasLine(maskLo, maskHi, line)) this.#target.storeLine(pageId, line, view, base + line * LINE_BYTES)
     }
   }
 
@@ -300,8 +315,9 @@ export class ProgramRunner {
     targetOffset: number,
   ): void {
     for (let index = 0, item = directory; index < pageCount; index++, item += 4) {
-      const view = fromPool ? this.#pageView(program[item]) : this.#frameView(program[item + 1])
-      const base = fromPool ? this.#pageBase(program[item]) : frameBase(program[item + 1])
+      const inPool = fromPool || program[item + 1] === FRAME_IN_POOL
+      const view = inPool ? this.#pageView(program[item]) : this.#frameView(program[item + 1])
+      const base = inPool ? this.#pageBase(program[item]) : frameBase(program[item + 1])
       for (let line = 0; line < LINES_PER_PAGE; line++) {
         if (!hasLine(program[item + 2], program[item + 3], line)) continue
         copyLine(target, targetOffset, view, base + line * LINE_BYTES)

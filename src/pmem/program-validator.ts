@@ -1,5 +1,6 @@
 import { DaxkvError } from '../errors.js'
 import {
+  FRAME_IN_POOL,
   LINES_PER_PAGE,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
@@ -7,6 +8,7 @@ import {
   OP_FLUSH,
   OP_RECORD,
   OP_STORE,
+  OP_STORE_LAZY,
   OP_SYNC_ALL,
   RECORD_REDO,
   RECORD_UNDO,
@@ -67,6 +69,7 @@ function validateOperation(program: Uint32Array, at: number, words: number, limi
       checkFrame(at, program[at + 2], limits)
       return 3
     case OP_STORE:
+    case OP_STORE_LAZY:
       needWords(at, 5, words)
       checkPage(at, program[at + 1], limits)
       checkFrame(at, program[at + 2], limits)
@@ -98,7 +101,7 @@ function validateRecord(program: Uint32Array, at: number, words: number, limits:
   let bodyLines = 0
   for (let entry = at + length - pageCount * 4; entry < at + length; entry += 4) {
     checkPage(at, program[entry], limits)
-    checkFrame(at, program[entry + 1], limits)
+    if (kind !== RECORD_REDO || program[entry + 1] !== FRAME_IN_POOL) checkFrame(at, program[entry + 1], limits)
     checkMask(at, program[entry + 2], program[entry + 3])
     // A covered page under the record itself would destroy the image that recovery needs.
     if (holdsPage(spans, program[entry]))

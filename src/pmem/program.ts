@@ -31,13 +31,22 @@ export const OP_STORE = 4
  *   (extentPage, extentPages) * extentCount, (pageId, frame, maskLo, maskHi) * pageCount]`
  * - builds a log record (layout in `log-record.ts`) at the start of the log slot and writes it with non-temporal
  * stores, continuing in the extents when the slot is full. kind RECORD_UNDO takes line bodies from the pool
- * (pre-images), kind RECORD_REDO from the frames (post-images).
+ * (pre-images), kind RECORD_REDO from the frames (post-images). A redo entry whose frame is FRAME_IN_POOL takes them from
+ * the pool, where the post-images of raw extents stand already.
  */
 export const OP_RECORD = 5
 /** `[OP_FLUSH, pageId, maskLo, maskHi]` - flushes lines without storing (the cache may know more than the medium). */
 export const OP_FLUSH = 6
 /** `[OP_SYNC_ALL]` - fence, and fdatasync of the whole file in every granularity; used at open, recovery and close. */
 export const OP_SYNC_ALL = 7
+/**
+ * `[OP_STORE_LAZY, pageId, frame, maskLo, maskHi]` - copies the masked lines into the pool without flushing or noting them:
+ * no fence makes them durable, only OP_SYNC_ALL or a later flush. For lines that a durable redo record covers.
+ */
+export const OP_STORE_LAZY = 8
+
+/** In place of a frame in an entry of a redo record: the lines are taken from the pool itself. */
+export const FRAME_IN_POOL = 0xffff_ffff
 
 export const RECORD_UNDO = 1
 export const RECORD_REDO = 2

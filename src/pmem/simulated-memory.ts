@@ -118,9 +118,9 @@ export class SimulatedMemory implements PersistentMemory {
     }
   }
 
-  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array): void {
+  writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array, lazily = false): void {
     this.#checkOpen()
-    this.#runner.writeExtent(pageId, bytes, hashOut)
+    this.#runner.writeExtent(pageId, bytes, hashOut, lazily)
   }
 
   hashExtent(pageId: number, byteLength: number, hashOut: Uint32Array): void {

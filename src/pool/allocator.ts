@@ -28,7 +28,7 @@ export interface PageEditor {
   locateCommitted(pageId: number): void
   stage(pageId: number): void
   stageFresh(pageId: number): void
-  dropFreed(pageId: number): void
+  dropFreed(pageId: number, pageCount: number): void
   markDirty(frame: number, from: number, to: number): void
 }
 
@@ -99,7 +99,7 @@ export class Allocator {
     this.checkRange(pageId, pageCount)
     this.setBits(pageId, pageCount, false)
     if (this.pages.savepointDepth > 0) this.pin(pageId, pageCount)
-    if (pageCount === 1) this.pages.dropFreed(pageId)
+    this.pages.dropFreed(pageId, pageCount)
     if (pageId < this.lowestFreed) this.lowestFreed = pageId
     // Allocated by this very transaction: may be taken again at once.
     if (pageId < this.searchFrom && !this.isCommitted(pageId)) this.searchFrom = pageId

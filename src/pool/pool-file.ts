@@ -7,7 +7,7 @@ import { closeSync, constants, fstatSync, fsyncSync, linkSync, openSync, readSyn
 import { basename, dirname, join } from 'node:path'
 import { DaxkvError } from '../errors.js'
 import { repairExtents } from '../pmem/native-extents.js'
-import { lockPool, unlockPool, zeroFill } from '../pmem/native-file.js'
+import { lockPool, probeMapSync, unlockPool, zeroFill } from '../pmem/native-file.js'
 import { NativeMemory } from '../pmem/native-memory.js'
 import type { Granularity, PersistentMemory } from '../pmem/persistent-memory.js'
 import { PAGE_BYTES } from '../pmem/program.js'
@@ -21,6 +21,12 @@ const MIB = 1024 * 1024
 
 export const DEFAULT_INITIAL_SIZE_BYTES = 8 * MIB
 export const DEFAULT_LOG_SIZE_BYTES = MIB
+/**
+ * Under redo the log is a ring that a checkpoint empties when it is half full, and the limit of one transaction: ten
+ * thousand puts at random places of a large store make a record of six to ten MiB.
+ */
+export const DEFAULT_REDO_LOG_SIZE_BYTES = 16 * MIB
+export const DEFAULT_REDO_INITIAL_SIZE_BYTES = 24 * MIB
 /** Memory pools start small: opening one must cost microseconds. */
 export const MEMORY_INITIAL_SIZE_BYTES = 512 * 1024
 export const MEMORY_LOG_SIZE_BYTES = 64 * 1024
@@ -46,6 +52,7 @@ export interface PoolFileOptions {
   readonly requireGranularity: Granularity | undefined
   readonly forceGranularity: Granularity | undefined
   readonly executor: 'native' | 'simulated' | undefined
+  readonly logging: 'undo' | 'redo' | undefined
   readonly memory: PersistentMemory | undefined
   readonly random: (words: Uint32Array) => void
 }
@@ -69,9 +76,13 @@ export function openPoolFile(path: string, options: PoolFileOptions): PoolFile {
     const fd = openExisting(path, options.readOnly)
     if (fd !== undefined) return openFile(fd, path, options)
     if (!options.create || options.readOnly) {
-      throw new DaxkvError('POOL_NOT_FOUND', `${path} does not exist${options.readOnly ? '' : ' and create is false'}`, {
-        path,
-      })
+      throw new DaxkvError(
+        'POOL_NOT_FOUND',
+        `${path} does not exist${options.readOnly ? '' : ' and create is false'}`,
+        {
+          path,
+        },
+      )
     }
     const created = createFile(path, options)
     if (created !== undefined) return created
@@ -88,8 +99,24 @@ function checkExecutor(path: string, options: PoolFileOptions): void {
   }
 }
 
+/** Where the sizes of a new pool that the caller has not given come from. */
+type SizeDefaults = 'memory' | 'undo' | 'redo'
+
+function defaultInitialBytes(defaults: SizeDefaults): number {
+  if (defaults === 'memory') return MEMORY_INITIAL_SIZE_BYTES
+  return defaults === 'undo' ? DEFAULT_INITIAL_SIZE_BYTES : DEFAULT_REDO_INITIAL_SIZE_BYTES
+}
+
+function defaultLogBytes(defaults: SizeDefaults, initialBytes: number, mostBytes: number): number {
+  // Not less in pools that start small, only in those that stay so: a record cannot be longer than the ring.
+  if (defaults === 'redo')
+    return Math.max(MIN_LOG_BYTES, Math.min(DEFAULT_REDO_LOG_SIZE_BYTES, Math.floor(mostBytes / 4)))
+  const most = defaults === 'memory' ? MEMORY_LOG_SIZE_BYTES : DEFAULT_LOG_SIZE_BYTES
+  return Math.max(MIN_LOG_BYTES, Math.min(most, Math.floor(initialBytes / 8)))
+}
+
 /** Sizes of a new pool, in pages, checked against one another. */
-function plan(options: PoolFileOptions, inMemory: boolean): { geometry: Geometry; capacityPages: number } {
+function plan(options: PoolFileOptions, defaults: SizeDefaults): { geometry: Geometry; capacityPages: number } {
   const segmentBytes = options.segmentBytes ?? PAGE_BYTES * 2 ** DEFAULT_SEGMENT_SHIFT
   const segmentShift = Math.log2(segmentBytes / PAGE_BYTES)
   if (!Number.isInteger(segmentShift) || segmentShift < MIN_SEGMENT_SHIFT || segmentShift > MAX_SEGMENT_SHIFT) {
@@ -100,10 +127,10 @@ function plan(options: PoolFileOptions, inMemory: boolean): { geometry: Geometry
       { actual: segmentBytes },
     )
   }
-  const initial = options.initialSizeBytes ?? (inMemory ? MEMORY_INITIAL_SIZE_BYTES : DEFAULT_INITIAL_SIZE_BYTES)
-  const wantedLog =
-    options.logSizeBytes ??
-    Math.max(MIN_LOG_BYTES, Math.min(inMemory ? MEMORY_LOG_SIZE_BYTES : DEFAULT_LOG_SIZE_BYTES, Math.floor(initial / 8)))
+  const maxPages = Math.floor((options.maxSizeBytes ?? Infinity) / PAGE_BYTES)
+  const initial = options.initialSizeBytes ?? Math.min(defaultInitialBytes(defaults), maxPages * PAGE_BYTES)
+  const mostBytes = Math.min(segmentBytes, maxPages * PAGE_BYTES)
+  const wantedLog = options.logSizeBytes ?? defaultLogBytes(defaults, initial, mostBytes)
   if (wantedLog < MIN_LOG_BYTES || wantedLog > segmentBytes / 2) {
     throw new DaxkvError(
       'INVALID_ARGUMENT',
@@ -114,7 +141,6 @@ function plan(options: PoolFileOptions, inMemory: boolean): { geometry: Geometry
   const geometry = new Geometry(segmentShift, Math.ceil(wantedLog / PAGE_BYTES))
   const least = geometry.firstFreePage + 16
   const capacityPages = Math.min(Math.max(Math.ceil(initial / PAGE_BYTES), least), geometry.segmentPages)
-  const maxPages = Math.floor((options.maxSizeBytes ?? Infinity) / PAGE_BYTES)
   if (capacityPages > maxPages) {
     throw new DaxkvError(
       'INVALID_ARGUMENT',
@@ -133,7 +159,7 @@ function openMemory(options: PoolFileOptions): PoolFile {
       { path: MEMORY_PATH },
     )
   }
-  const { geometry, capacityPages } = plan(options, true)
+  const { geometry, capacityPages } = plan(options, 'memory')
   const memory = new SimulatedMemory({
     sizeBytes: capacityPages * PAGE_BYTES,
     segmentShift: geometry.segmentShift,
@@ -147,7 +173,7 @@ function openMemory(options: PoolFileOptions): PoolFile {
 function adopt(memory: PersistentMemory, path: string, options: PoolFileOptions): PoolFile {
   const head = memory.segments[0].u8.subarray(0, 2 * PAGE_BYTES)
   if (head.every((byte) => byte === 0)) {
-    const { geometry } = plan({ ...options, segmentBytes: PAGE_BYTES * 2 ** memory.segmentShift }, true)
+    const { geometry } = plan({ ...options, segmentBytes: PAGE_BYTES * 2 ** memory.segmentShift }, 'memory')
     formatPool(memory, geometry, memory.sizeBytes / PAGE_BYTES, options.random)
   }
   return { memory, identity: identityOf(memory, path) }
@@ -160,7 +186,10 @@ function identityOf(memory: PersistentMemory, path: string): Identity {
 function openExisting(path: string, readOnly: boolean): number | undefined {
   try {
     // Node opens with O_CLOEXEC; O_NOFOLLOW keeps a planted symbolic link from redirecting us.
-    return openSync(path, (readOnly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    return openSync(
+      path,
+      (readOnly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    )
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw openError(error, path)
@@ -215,7 +244,6 @@ function openFile(fd: number, path: string, options: PoolFileOptions): PoolFile 
  * before leaves no pool, only a file named `.NAME.creating-...` that may be deleted.
  */
 function createFile(path: string, options: PoolFileOptions): PoolFile | undefined {
-  const { geometry, capacityPages } = plan(options, false)
   const temporary = join(dirname(path), `.${basename(path)}.creating-${randomBytes(6).toString('hex')}`)
   let fd: number
   try {
@@ -226,6 +254,7 @@ function createFile(path: string, options: PoolFileOptions): PoolFile | undefine
   }
   let memory: PersistentMemory | undefined
   try {
+    const { geometry, capacityPages } = plan(options, expectedLogging(fd, path, options))
     lockPool(fd, path, 'exclusive')
     zeroFill(fd, path, 0, capacityPages * PAGE_BYTES)
     memory = map(fd, path, capacityPages * PAGE_BYTES, geometry.segmentShift, options)
@@ -245,6 +274,13 @@ function createFile(path: string, options: PoolFileOptions): PoolFile | undefine
     removeQuietly(temporary)
     throw error
   }
+}
+
+/** The log policy that a new pool will have; it decides how long its log is. */
+function expectedLogging(fd: number, path: string, options: PoolFileOptions): 'undo' | 'redo' {
+  if (options.logging !== undefined) return options.logging
+  if (options.forceGranularity !== undefined) return options.forceGranularity === 'page' ? 'redo' : 'undo'
+  return probeMapSync(fd, path, false).granted ? 'undo' : 'redo'
 }
 
 /** Names the finished file; false when the name is taken. The directory entry is durable when this returns true. */
@@ -293,10 +329,14 @@ function openError(error: unknown, path: string): DaxkvError {
     })
   }
   if (errno === 'ELOOP') {
-    return new DaxkvError('UNSUPPORTED_TARGET', `${path} is a symbolic link, which is not followed: give the real path`, {
-      path,
-      errno,
-    })
+    return new DaxkvError(
+      'UNSUPPORTED_TARGET',
+      `${path} is a symbolic link, which is not followed: give the real path`,
+      {
+        path,
+        errno,
+      },
+    )
   }
   if (errno === 'EISDIR') return new DaxkvError('UNSUPPORTED_TARGET', `${path} is a directory`, { path, errno })
   if (errno === 'ENOENT' || errno === 'ENOTDIR') {

@@ -28,7 +28,7 @@ export function extentPages(byteLength: number): number {
 
 /** Writes a value to a new extent and returns its descriptor (overwritten by the next call). */
 export function storeExtent(tree: Tree, value: Uint8Array, valueLength: number): Buffer {
-  const { allocator, memory } = tree.context
+  const { allocator, memory, space } = tree.context
   if (valueLength > 0xffff_ffff) {
     throw new DaxkvError('VALUE_TOO_LARGE', `the value has ${valueLength} bytes`, {
       limit: 0xffff_ffff,
@@ -36,7 +36,9 @@ export function storeExtent(tree: Tree, value: Uint8Array, valueLength: number):
     })
   }
   const page = allocator.allocateExtent(extentPages(valueLength))
-  memory.writeExtent(page, valueLength === value.length ? value : value.subarray(0, valueLength), hash)
+  const bytes = valueLength === value.length ? value : value.subarray(0, valueLength)
+  memory.writeExtent(page, bytes, hash, space.lazyExtents)
+  if (space.lazyExtents) space.noteExtent(page, valueLength)
   descriptor.writeUInt32LE(page, 0)
   descriptor.writeUInt32LE(valueLength, 4)
   descriptor.writeUInt32LE(hash[0], 8)

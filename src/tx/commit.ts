@@ -15,7 +15,6 @@ import {
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
   OP_FENCE,
-  OP_RECORD,
   OP_STORE,
   PAGE_BYTES,
   RECORD_UNDO,
@@ -24,50 +23,51 @@ import {
 import { type Allocator, popcount, type Run } from '../pool/allocator.js'
 import type { Anchor } from '../pool/anchor.js'
 import { PAGE_LOG_START } from '../pool/format.js'
+import { type Committer, LogEpoch, RECORD_WORDS, type StagedLines } from './committer.js'
 import { MAX_RECORD_EXTENTS } from './log-record.js'
 import { FRAME_BACKUP, FRAME_FRESH, FRAME_FREED, type PageSpace } from './page-space.js'
 
 const NO_EXTENTS: readonly Run[] = []
 
-export class Committer {
-  /** Id of the last transaction that was handed to the executor; two u32, no BigInt on the hot path. */
-  private txidLo = 0
-  private txidHi = 0
-  private epochLo = 0
-  private epochHi = 0
-  private saltLo = 0
-  private saltHi = 0
+export class UndoCommitter implements Committer {
+  readonly checkpoints = 0
+  readonly hasUnfreedLog = false
+  readonly checkpointDue = false
+  private readonly epoch = new LogEpoch()
+  private readonly slot: Run
   private readonly slotLines: number
+  private anchorNow: Anchor | undefined
 
   constructor(
     private readonly memory: PersistentMemory,
     private readonly space: PageSpace,
     private readonly allocator: Allocator,
-    private readonly logPages: number,
+    logPages: number,
     /** Makes room for an overflowing record. */
     private readonly grow: (pages: number) => void,
   ) {
+    this.slot = { page: PAGE_LOG_START, pages: logPages }
     this.slotLines = logPages * LINES_PER_PAGE
   }
 
-  /** Takes over epoch, salt and last transaction id from the anchor that was just written. */
   startEpoch(anchor: Anchor): void {
-    this.txidLo = anchor.txid >>> 0
-    this.txidHi = Math.floor(anchor.txid / 2 ** 32)
-    this.epochLo = anchor.epoch >>> 0
-    this.epochHi = Math.floor(anchor.epoch / 2 ** 32)
-    this.saltLo = anchor.saltLo
-    this.saltHi = anchor.saltHi
+    this.anchorNow = anchor
+    this.epoch.start(anchor)
+  }
+
+  get anchor(): Anchor {
+    if (this.anchorNow === undefined) throw new DaxkvError('INTERNAL', 'no epoch has started')
+    return this.anchorNow
   }
 
   get txid(): number {
-    return this.txidLo + this.txidHi * 2 ** 32
+    return this.epoch.txid
   }
 
-  /**
-   * Makes everything staged durable. Returns false, having stored nothing, when nothing was staged. Throws before the
-   * first store when the record finds no room; any later failure comes from the executor and must poison the store.
-   */
+  checkpoint(): void {
+    // The second fence of every commit has made its data durable: there is never anything to free.
+  }
+
   commit(): boolean {
     const { space } = this
     const { flags, dirtyLo, dirtyHi } = space
@@ -92,13 +92,20 @@ export class Committer {
     let extents = NO_EXTENTS
     if (recordLines(0, pages, lines) > this.slotLines) extents = this.findExtents(pages, lines)
     this.memory.run(this.buildProgram(pages, fresh, extents))
+    this.epoch.advance()
     return true
   }
 
-  /** Commits a page image of the caller's own (growth); the frame stays the caller's. */
-  nextTxid(): void {
-    this.txidLo = (this.txidLo + 1) >>> 0
-    if (this.txidLo === 0) this.txidHi++
+  commitSystem(words: readonly number[], line: StagedLines): void {
+    const { memory } = this
+    const { pageId, frame, maskLo, maskHi } = line
+    memory.reserveProgram(words.length + RECORD_WORDS + 16)
+    memory.program.set(words)
+    const at = this.epoch.header(memory.program, words.length, RECORD_UNDO, this.slot, 1, NO_EXTENTS)
+    const tail = [pageId, frame, maskLo, maskHi, OP_FENCE, OP_STORE, pageId, frame, maskLo, maskHi, OP_FENCE]
+    memory.program.set(tail, at)
+    memory.run(at + tail.length)
+    this.epoch.advance()
   }
 
   /** Hot: no allocation, no closure; `bench` "durable put" would notice its loss. */
@@ -132,7 +139,7 @@ export class Committer {
         at += 5
       }
     }
-    at = this.recordHeader(words, at, pages, extents)
+    at = this.epoch.header(words, at, RECORD_UNDO, this.slot, pages, extents)
     for (let frame = 0; frame < frameCount; frame++) {
       if ((flags[frame] & (FRAME_BACKUP | FRAME_FREED | FRAME_FRESH)) !== 0) continue
       if ((dirtyLo[frame] | dirtyHi[frame]) === 0) continue
@@ -154,31 +161,6 @@ export class Committer {
       at += 5
     }
     words[at++] = OP_FENCE
-    return at
-  }
-
-  /** Starts the next transaction's record; also used by growth. */
-  recordHeader(words: Uint32Array, start: number, pages: number, extents: readonly Run[]): number {
-    this.nextTxid()
-    let at = start
-    words[at] = OP_RECORD
-    words[at + 1] = RECORD_UNDO
-    words[at + 2] = PAGE_LOG_START
-    words[at + 3] = this.logPages
-    words[at + 4] = this.epochLo
-    words[at + 5] = this.epochHi
-    words[at + 6] = this.txidLo
-    words[at + 7] = this.txidHi
-    words[at + 8] = this.saltLo
-    words[at + 9] = this.saltHi
-    words[at + 10] = extents.length
-    words[at + 11] = pages
-    at += RECORD_WORDS
-    for (let i = 0; i < extents.length; i++) {
-      const extent = extents[i]
-      words[at++] = extent.page
-      words[at++] = extent.pages
-    }
     return at
   }
 
@@ -209,7 +191,5 @@ export class Committer {
   }
 }
 
-/** Fixed words of OP_RECORD. */
-const RECORD_WORDS = 12
 /** Grow for an overflowing record in pieces that fit any segment. */
 const MAX_GROWTH_RUN_PAGES = 16384

@@ -22,10 +22,12 @@ import { Geometry } from '../pool/geometry.js'
 import type { Identity } from '../pool/identity.js'
 import { openPoolFile } from '../pool/pool-file.js'
 import { readUnsafeShutdowns } from '../pool/platform.js'
-import { Committer } from './commit.js'
+import { UndoCommitter } from './commit.js'
+import type { Committer, Logging } from './committer.js'
 import { Growth } from './growth.js'
 import { pageBytes } from './log-record.js'
 import { PageSpace } from './page-space.js'
+import { RedoCommitter } from './redo-commit.js'
 import { newestAnchor, readAnchors, recover, type Recovery, writeNextAnchor } from './recovery.js'
 
 const MIB = 1024 * 1024
@@ -44,6 +46,8 @@ export interface EngineOptions {
   readonly requireGranularity?: Granularity
   readonly forceGranularity?: Granularity
   readonly executor?: 'native' | 'simulated'
+  /** How commits are made atomic. Default: `redo` under granularity page (one wait), `undo` elsewhere. */
+  readonly logging?: Logging
   /** Tests: run on this memory (a recorded simulation, a crash image) instead of opening a file. */
   readonly memory?: PersistentMemory
   /** Tests: source of salts, so that a run can be repeated. */
@@ -51,6 +55,8 @@ export interface EngineOptions {
 }
 
 export const DEFAULT_GROWTH_STEP_BYTES = 16 * MIB
+/** A store that was not written to for this long is checkpointed. */
+export const IDLE_CHECKPOINT_MS = 1000
 export const DEFAULT_STAGING_LIMIT_BYTES = 512 * MIB
 
 export interface EngineStats {
@@ -68,6 +74,9 @@ export interface EngineStats {
   /** Commits by this process. */
   readonly commits: number
   readonly growths: number
+  readonly logging: Logging
+  /** Checkpoints of the redo log by this process, not counting the one at close. */
+  readonly checkpoints: number
   readonly counters: Readonly<PersistCounters>
   readonly unsafeShutdowns: number
   readonly recovery: Recovery
@@ -83,6 +92,7 @@ export class Engine {
   readonly uuid: string
   private readonly identity: Identity
   readonly recovery: Recovery
+  readonly logging: Logging
   /** Commits so far that stored something; iterators compare it to know whether to seek again. */
   sequence = 0
 
@@ -94,6 +104,8 @@ export class Engine {
   private depthNow = 0
   private closed = false
   private poison: DaxkvError | undefined
+  private idleTimer: NodeJS.Timeout | undefined
+  private sequenceAtTimer = 0
 
   /**
    * Creates, recovers or explains why it cannot. `:memory:` opens a pool that lives in this process only.
@@ -116,6 +128,7 @@ export class Engine {
       requireGranularity: options.requireGranularity,
       forceGranularity: options.forceGranularity,
       executor: options.executor,
+      logging: options.logging,
       memory: options.memory,
       random: this.random,
     })
@@ -136,9 +149,9 @@ export class Engine {
       Math.ceil((options.growthStepBytes ?? DEFAULT_GROWTH_STEP_BYTES) / PAGE_BYTES),
       Math.floor((options.maxSizeBytes ?? MAX_PAGES * PAGE_BYTES) / PAGE_BYTES),
     )
-    this.committer = new Committer(this.memory, this.space, this.allocator, file.identity.logPages, (pages) => {
-      this.grow(pages)
-    })
+    this.logging = options.logging ?? defaultLogging(this.memory.persistence.granularity)
+    this.committer = this.makeCommitter(file.identity.logPages)
+    this.space.lazyExtents = this.logging === 'redo'
     try {
       const opened = this.readOnly ? this.openReadOnly() : this.openForWriting()
       this.anchor = opened.anchor
@@ -202,7 +215,29 @@ export class Engine {
     this.space.clear()
     this.allocator.committed()
     this.depthNow = 0
-    if (stored) this.sequence++
+    if (!stored) return
+    this.sequence++
+    // With nothing staged any more: a checkpoint that fails now poisons, but has nothing to take back.
+    if (this.committer.checkpointDue) this.checkpoint()
+    else if (this.committer.hasUnfreedLog && this.idleTimer === undefined) this.watchIdleness()
+  }
+
+  /**
+   * Makes everything durable in its place and frees the redo log; nothing happens where there is nothing to free.
+   * Commits are durable without it: it bounds the work of the next recovery.
+   */
+  checkpoint(): void {
+    this.usable()
+    if (this.depthNow > 0) throw new DaxkvError('INTERNAL', 'a checkpoint inside a transaction')
+    if (this.readOnly) return
+    try {
+      this.committer.checkpoint()
+    } catch (error) {
+      if (poisons(error)) this.poison = error
+      throw error
+    } finally {
+      this.space.clear()
+    }
   }
 
   /** Forgets the innermost transaction's edits. */
@@ -251,6 +286,8 @@ export class Engine {
       txid: this.readOnly ? this.anchor.txid : this.committer.txid,
       commits: this.sequence,
       growths: this.growth.count,
+      logging: this.logging,
+      checkpoints: this.committer.checkpoints,
       counters: { ...this.memory.counters },
       unsafeShutdowns: this.anchor.unsafeShutdowns,
       recovery: this.recovery,
@@ -262,9 +299,10 @@ export class Engine {
     if (this.closed) return
     while (this.depthNow > 0) this.abort()
     this.closed = true
+    clearTimeout(this.idleTimer)
     try {
       // A poisoned pool is left as it is: only recovery may judge it.
-      if (!this.readOnly && this.poison === undefined) this.writeAnchor(this.anchor, true)
+      if (!this.readOnly && this.poison === undefined) this.writeAnchor(this.committer.anchor, true)
     } finally {
       this.memory.close()
     }
@@ -337,6 +375,35 @@ export class Engine {
     )
   }
 
+  private makeCommitter(logPages: number): Committer {
+    const { memory, space, allocator } = this
+    if (this.logging === 'redo') return new RedoCommitter(memory, space, logPages)
+    return new UndoCommitter(memory, space, allocator, logPages, (pages) => {
+      this.grow(pages)
+    })
+  }
+
+  /** A store that nobody writes to for a while is checkpointed, so that what is in the log does not wait for the next open. */
+  private watchIdleness(): void {
+    // Plain memory gains nothing from it.
+    if (this.persistence.executor === 'simulated') return
+    this.sequenceAtTimer = this.sequence
+    this.idleTimer = setTimeout(() => {
+      this.idleTimer = undefined
+      if (this.closed || this.poison !== undefined || !this.committer.hasUnfreedLog) return
+      if (this.depthNow > 0 || this.sequence !== this.sequenceAtTimer) {
+        this.watchIdleness()
+        return
+      }
+      try {
+        this.checkpoint()
+      } catch {
+        // The store is poisoned: the next call says so.
+      }
+    }, IDLE_CHECKPOINT_MS)
+    this.idleTimer.unref()
+  }
+
   private grow(pages: number): void {
     try {
       this.growth.grow(pages, this.committer)
@@ -364,6 +431,10 @@ export class Engine {
           'the file was truncated by somebody else or its memory is damaged; run check()'
     return new DaxkvError('MEDIA_ERROR', message, { path: this.path, offset: fault.offset, length: fault.length })
   }
+}
+
+function defaultLogging(granularity: Granularity): Logging {
+  return granularity === 'page' ? 'redo' : 'undo'
 }
 
 /** Only failures of the executor poison: what was refused before the first store changed nothing. */

@@ -8,11 +8,11 @@
  */
 import { DaxkvError } from '../errors.js'
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
-import { OP_CHECKSUM, OP_CHECKSUM_FRESH, OP_FENCE, OP_STORE, PAGE_BYTES } from '../pmem/program.js'
+import { OP_CHECKSUM, OP_CHECKSUM_FRESH, OP_STORE, PAGE_BYTES } from '../pmem/program.js'
 import { fillBitmap, freshBitmaps } from '../pool/create.js'
 import { MAX_PAGES, PAGE_ROOT, ROOT_OFFSET_CAPACITY_PAGES } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
-import type { Committer } from './commit.js'
+import type { Committer } from './committer.js'
 import type { PageSpace } from './page-space.js'
 
 /** Line 0 (checksum) and line 1 (capacity) of the root page. */
@@ -80,9 +80,8 @@ export class Growth {
   }
 
   private publish(old: number, capacity: number, committer: Committer): void {
-    const { space, memory } = this
+    const { space } = this
     const bitmaps = [...freshBitmaps(this.geometry, old, capacity)]
-    memory.reserveProgram(64 + bitmaps.length * 8)
     const words: number[] = []
     for (const { page, bits } of bitmaps) {
       const frame = space.scratchFrame()
@@ -99,11 +98,8 @@ export class Growth {
     space.view.u8.set(committed, space.base)
     space.view.u32[(space.base + ROOT_OFFSET_CAPACITY_PAGES) >>> 2] = capacity
     words.push(OP_CHECKSUM, PAGE_ROOT, root, CAPACITY_MASK, 0)
-    memory.program.set(words)
-    const at = committer.recordHeader(memory.program, words.length, 1, [])
-    const tail = [PAGE_ROOT, root, CAPACITY_MASK, 0, OP_FENCE, OP_STORE, PAGE_ROOT, root, CAPACITY_MASK, 0, OP_FENCE]
-    memory.program.set(tail, at)
-    memory.run(at + tail.length)
+    const capacityLines = { pageId: PAGE_ROOT, frame: root, maskLo: CAPACITY_MASK, maskHi: 0 }
+    committer.commitSystem(words, capacityLines, bitmaps.length > 0)
     space.capacityPages = capacity
     space.refreshFromCommitted(PAGE_ROOT, ROOT_OFFSET_CAPACITY_PAGES, ROOT_OFFSET_CAPACITY_PAGES + 64)
   }

@@ -23,7 +23,7 @@ import {
   recordLines,
 } from '../pmem/program.js'
 import { xxh64 } from '../pmem/xxh64.js'
-import { popcount } from '../pool/allocator.js'
+import { popcount, type Run } from '../pool/allocator.js'
 import type { Anchor } from '../pool/anchor.js'
 import { PAGE_LOG_START, PAGE_ROOT, PAGE_VOLATILE } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
@@ -34,6 +34,8 @@ export const MAX_RECORD_EXTENTS = 256
 /** A complete record: its hash has matched. */
 export interface LogRecord {
   readonly kind: number
+  /** Page of the log it begins on. */
+  readonly logPage: number
   readonly txid: number
   readonly pageCount: number
   readonly lineCount: number
@@ -43,12 +45,14 @@ export interface LogRecord {
   readonly directory: Uint32Array
   /** Line bodies in directory order. */
   readonly bodies: Buffer
+  /** The whole record as it lies in the log. */
+  readonly bytes: Buffer
 }
 
 /** Copies bytes of the pool, from the start of a page on, across as many mapped segments as they lie in. */
 export function copyPages(memory: PersistentMemory, pageId: number, target: Buffer, start: number, end: number): void {
   let page = pageId
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const { view, base } = pageBytes(memory, page)
     const length = Math.min(end - at, view.byteLength - base)
     view.u8.copy(target, at, base, base + length)
@@ -64,17 +68,21 @@ export function pageBytes(memory: PersistentMemory, pageId: number): { view: Mem
 }
 
 /**
- * Reads the record at the start of the log slot if it is a complete one of the anchor's epoch.
- * Bounded by the file: at most the bytes of the slot and of extents that exist are read, each once.
+ * Reads the record at the start of some pages of the log if it is a complete one of the anchor's epoch.
+ * Bounded by the file: at most the bytes of these pages and of extents that exist are read, each once.
  */
-export function readRecord(memory: PersistentMemory, geometry: Geometry, anchor: Anchor): LogRecord | undefined {
-  const slot = pageBytes(memory, PAGE_LOG_START)
+export function readRecord(
+  memory: PersistentMemory,
+  geometry: Geometry,
+  anchor: Anchor,
+  log: Run,
+): LogRecord | undefined {
+  const slot = pageBytes(memory, log.page)
   // The header and the extent table lie in the first page.
   const head = slot.view.u8.subarray(slot.base, slot.base + PAGE_BYTES)
   if (head.readUInt32LE(RECORD_OFFSET_MAGIC) !== RECORD_MAGIC) return undefined
   if (readU64(head, RECORD_OFFSET_EPOCH) !== anchor.epoch) return undefined
   const txid = readU64(head, RECORD_OFFSET_TXID)
-  if (txid <= anchor.txid) return undefined
   const pageCount = head.readUInt32LE(RECORD_OFFSET_PAGE_COUNT)
   const lineCount = head.readUInt32LE(RECORD_OFFSET_LINE_COUNT)
   const extentCount = head.readUInt32LE(RECORD_OFFSET_EXTENT_COUNT)
@@ -82,7 +90,7 @@ export function readRecord(memory: PersistentMemory, geometry: Geometry, anchor:
   if (extentCount > MAX_RECORD_EXTENTS || pageCount === 0 || lineCount < pageCount) return undefined
   if (lineCount > pageCount * LINES_PER_PAGE) return undefined
   if (totalLines !== recordLines(extentCount, pageCount, lineCount)) return undefined
-  const stream = gather(memory, geometry, head, extentCount, totalLines * LINE_BYTES)
+  const stream = gather(memory, geometry, log, extentCount, totalLines * LINE_BYTES)
   if (stream === undefined) return undefined
 
   const hashLo = stream.readUInt32LE(RECORD_OFFSET_HASH)
@@ -91,6 +99,8 @@ export function readRecord(memory: PersistentMemory, geometry: Geometry, anchor:
   const hash = new Uint32Array(2)
   xxh64(stream, anchor.saltLo, anchor.saltHi, hash)
   if (hash[0] !== hashLo || hash[1] !== hashHi) return undefined
+  stream.writeUInt32LE(hashLo, RECORD_OFFSET_HASH)
+  stream.writeUInt32LE(hashHi, RECORD_OFFSET_HASH + 4)
 
   const directoryOffset = RECORD_HEADER_BYTES + Math.ceil((extentCount * 8) / LINE_BYTES) * LINE_BYTES
   const directory = new Uint32Array(pageCount * 4)
@@ -109,6 +119,7 @@ export function readRecord(memory: PersistentMemory, geometry: Geometry, anchor:
   if (lines !== lineCount) return undefined
   return {
     kind: stream.readUInt32LE(RECORD_OFFSET_KIND),
+    logPage: log.page,
     txid,
     pageCount,
     lineCount,
@@ -116,6 +127,7 @@ export function readRecord(memory: PersistentMemory, geometry: Geometry, anchor:
     postHashHi: stream.readUInt32LE(RECORD_OFFSET_POST_HASH + 4),
     directory,
     bodies: stream.subarray((totalLines - lineCount) * LINE_BYTES),
+    bytes: stream,
   }
 }
 
@@ -123,13 +135,15 @@ export function readRecord(memory: PersistentMemory, geometry: Geometry, anchor:
 function gather(
   memory: PersistentMemory,
   geometry: Geometry,
-  slot: Buffer,
+  log: Run,
   extentCount: number,
   totalBytes: number,
 ): Buffer | undefined {
   const filePages = memory.sizeBytes / PAGE_BYTES
   const extents: { page: number; pages: number }[] = []
-  const slotBytes = geometry.logPages * PAGE_BYTES
+  const slotBytes = log.pages * PAGE_BYTES
+  const head = pageBytes(memory, log.page)
+  const slot = head.view.u8.subarray(head.base, head.base + PAGE_BYTES)
   let room = slotBytes
   for (let i = 0; i < extentCount; i++) {
     const page = slot.readUInt32LE(RECORD_HEADER_BYTES + i * 8)
@@ -148,7 +162,7 @@ function gather(
   if (totalBytes > room) return undefined
   const stream = Buffer.allocUnsafe(totalBytes)
   let filled = Math.min(slotBytes, totalBytes)
-  copyPages(memory, PAGE_LOG_START, stream, 0, filled)
+  copyPages(memory, log.page, stream, 0, filled)
   for (const extent of extents) {
     const end = Math.min(totalBytes, filled + extent.pages * PAGE_BYTES)
     copyPages(memory, extent.page, stream, filled, end)

@@ -1,10 +1,6 @@
 import { DaxkvError } from '../errors.js'
 import { MemoryView } from '../pmem/memory-view.js'
-import {
-  STAGING_CHUNK_FRAMES,
-  STAGING_CHUNK_SHIFT,
-  type PersistentMemory,
-} from '../pmem/persistent-memory.js'
+import { STAGING_CHUNK_FRAMES, STAGING_CHUNK_SHIFT, type PersistentMemory } from '../pmem/persistent-memory.js'
 import { PAGE_BYTES, PAGE_SHIFT } from '../pmem/program.js'
 import { HEADER_OFFSET_PAGE_ID } from '../pool/format.js'
 
@@ -18,6 +14,7 @@ const CHUNK_MASK = STAGING_CHUNK_FRAMES - 1
 /** Everything needed to take the staging back to where a savepoint was set. */
 interface Savepoint {
   readonly frameCount: number
+  readonly extentWords: number
   readonly saves: SavedFrame[]
   readonly level: number
 }
@@ -47,6 +44,8 @@ export class PageSpace {
 
   /** Pages of the pool; a page id at or above it is damage. */
   capacityPages = 0
+  /** Whether extents are written without a flush, because a redo record or the commit takes care of them. */
+  lazyExtents = false
   /** Frames in use by this transaction, backups included. */
   frameCount = 0
 
@@ -62,6 +61,8 @@ export class PageSpace {
   private tableMask = 4095
 
   private readonly savepoints: Savepoint[] = []
+  /** Extents written and freed by this transaction, in order: page id and byte length (0: freed) of each. */
+  private extentWords: number[] = []
   private readonly segments: MemoryView[]
   private readonly chunks: MemoryView[]
   private readonly segmentShift: number
@@ -105,7 +106,7 @@ export class PageSpace {
    */
   gather(pageId: number, byteLength: number): void {
     const copy = new MemoryView(new ArrayBuffer(Math.ceil(byteLength / 8) * 8))
-    for (let at = 0; at < byteLength; ) {
+    for (let at = 0; at < byteLength;) {
       this.locateCommitted(pageId + at / PAGE_BYTES)
       const length = Math.min(byteLength - at, this.view.byteLength - this.base)
       this.view.u8.copy(copy.u8, at, this.base, this.base + length)
@@ -151,8 +152,30 @@ export class PageSpace {
     this.dirtyHi[frame] = 0xffff_ffff
   }
 
-  /** Forgets the staged edits of a page that the transaction frees: they are neither recorded nor stored. */
-  dropFreed(pageId: number): void {
+  /** Remembers a value that was written to a new extent: a redo record must cover it, or a fence of its own. */
+  noteExtent(pageId: number, byteLength: number): void {
+    this.extentWords.push(pageId, byteLength)
+  }
+
+  /** Whether this transaction has written or dropped extents of its own. */
+  get hasExtents(): boolean {
+    return this.extentWords.length !== 0
+  }
+
+  /** Extents written by this transaction and not freed again: first page -> byte length. */
+  writtenExtents(): Map<number, number> {
+    const extents = new Map<number, number>()
+    for (let i = 0; i < this.extentWords.length; i += 2) {
+      if (this.extentWords[i + 1] === 0) extents.delete(this.extentWords[i])
+      else extents.set(this.extentWords[i], this.extentWords[i + 1])
+    }
+    return extents
+  }
+
+  /** Forgets what was staged or written to a page or extent that the transaction frees: neither recorded nor stored. */
+  dropFreed(pageId: number, pageCount: number): void {
+    if (this.extentWords.length !== 0) this.extentWords.push(pageId, 0)
+    if (pageCount !== 1) return
     const frame = this.frameCount === 0 ? -1 : this.frameOf(pageId)
     if (frame < 0) return
     if (this.savepoints.length !== 0) this.saveFrame(frame)
@@ -209,7 +232,12 @@ export class PageSpace {
 
   /** Sets a savepoint; `rollback` returns to it, `release` makes its edits part of what is around it. */
   setSavepoint(): void {
-    this.savepoints.push({ frameCount: this.frameCount, saves: [], level: this.savepoints.length + 1 })
+    this.savepoints.push({
+      frameCount: this.frameCount,
+      extentWords: this.extentWords.length,
+      saves: [],
+      level: this.savepoints.length + 1,
+    })
   }
 
   /** Forgets everything staged since the last savepoint. */
@@ -225,6 +253,7 @@ export class PageSpace {
       this.levels[saved.frame] = saved.level
     }
     this.dropFrames(savepoint.frameCount)
+    this.extentWords.length = savepoint.extentWords
   }
 
   /** Merges the last savepoint into the one around it (or into the transaction). */
@@ -253,6 +282,7 @@ export class PageSpace {
   clear(): void {
     // Setting the length of an array costs more than the rest of a small commit's clean-up.
     if (this.savepoints.length !== 0) this.savepoints.length = 0
+    if (this.extentWords.length !== 0) this.extentWords = []
     const count = this.frameCount
     if (count > 256) {
       this.table.fill(0)
@@ -395,4 +425,3 @@ export class PageSpace {
 
 /** Chunks kept after a large transaction: 16 MiB of frames. */
 const STAGING_KEEP_CHUNKS = 32
-

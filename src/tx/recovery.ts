@@ -4,29 +4,27 @@
  */
 import { DaxkvError } from '../errors.js'
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
-import { LINE_BYTES, LINES_PER_PAGE, RECORD_UNDO } from '../pmem/program.js'
+import { LINE_BYTES, LINES_PER_PAGE, RECORD_REDO, RECORD_UNDO } from '../pmem/program.js'
 import { type Anchor, decodeAnchor, encodeAnchor } from '../pool/anchor.js'
-import { ANCHOR_BYTES, PAGE_ANCHOR_A, PAGE_ANCHOR_B } from '../pool/format.js'
+import { ANCHOR_BYTES, PAGE_ANCHOR_A, PAGE_ANCHOR_B, PAGE_LOG_START } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
 import { ProgramBuilder } from '../pool/program-builder.js'
 import { eachLine, type LogRecord, pageBytes, postImageMatches, readRecord } from './log-record.js'
+import { findRedoRecords, RECOVERY_BATCH_FRAMES, restoreRecords } from './redo-recovery.js'
 
 /** What the open procedure found and did. */
 export interface Recovery {
   /**
    * `clean`: the pool had been closed. `nothing`: not closed, but no complete record of the last epoch.
    * `finished`: the last transaction was complete, its lines were made durable again. `rolled-back`: it was torn, its
-   * pre-images were restored.
+   * pre-images were restored. `replayed`: the complete redo records since the last checkpoint were applied again.
    */
-  readonly outcome: 'clean' | 'nothing' | 'finished' | 'rolled-back'
-  /** Transaction the record belonged to, 0 without one. */
+  readonly outcome: 'clean' | 'nothing' | 'finished' | 'rolled-back' | 'replayed'
+  /** Transaction the (last) record belonged to, 0 without one. */
   readonly txid: number
   /** Lines stored again. */
   readonly lines: number
 }
-
-/** Frames a recovery fills before it runs its program. */
-const RECOVERY_BATCH_FRAMES = 128
 
 /** Both anchor copies as found; index 0 is page 2. */
 export function readAnchors(memory: PersistentMemory): (Anchor | undefined)[] {
@@ -73,9 +71,20 @@ export function recover(
   })
   builder.fence().run()
 
-  // 2. Records of the current epoch. 4. Undo.
-  const record = readRecord(memory, geometry, anchor)
-  const recovery = record === undefined ? nothingFound(anchor) : resolve(memory, builder, record, anchor, path)
+  // 2. Records of the current epoch: whichever way the pool was used last, both kinds are looked for.
+  const slot = { page: PAGE_LOG_START, pages: geometry.logPages }
+  const record = readRecord(memory, geometry, anchor, slot)
+  const isUndo = record !== undefined && record.txid > anchor.txid && record.kind !== RECORD_REDO
+  const redo = isUndo ? [] : findRedoRecords(memory, geometry, anchor)
+  let recovery = nothingFound(anchor)
+  // 3. Redo. 4. Undo.
+  if (redo.length > 0) {
+    // Durable before the first line is replayed: else a crash could leave half of it and no record.
+    restoreRecords(builder, redo)
+    recovery = replay(builder, redo)
+  } else if (isUndo) {
+    recovery = resolve(memory, builder, record, anchor, path)
+  }
 
   // 5. Everything durable before the anchor makes the record dead (rule "rollback fenced before the epoch bump").
   builder.syncAll().run()
@@ -94,19 +103,41 @@ function resolve(
   path: string,
 ): Recovery {
   if (record.kind !== RECORD_UNDO) {
-    throw new DaxkvError('UNSUPPORTED_FORMAT', `${path}: log record of unknown kind ${record.kind}: upgrade daxkv`, { path })
+    throw new DaxkvError('UNSUPPORTED_FORMAT', `${path}: log record of unknown kind ${record.kind}: upgrade daxkv`, {
+      path,
+    })
   }
   const finished = postImageMatches(memory, record, anchor)
   // Finished: every line is stored again with its own bytes, because the cache may know more than the medium. A kill
   // between store and flush leaves that, and so does a failed msync, after which the kernel calls the pages clean.
-  // Torn: every pre-image is stored, equal or not, because an equal line may be equal in the cache only.
-  let frame: { frame: number; bytes: Buffer } | undefined
+  storeLines(builder, record, finished ? memory : undefined)
+  return { outcome: finished ? 'finished' : 'rolled-back', txid: record.txid, lines: record.lineCount }
+}
+
+/** Applies records in their order. */
+function replay(builder: ProgramBuilder, records: readonly LogRecord[]): Recovery {
+  let lines = 0
+  let txid = 0
+  for (const record of records) {
+    storeLines(builder, record)
+    lines += record.lineCount
+    txid = record.txid
+  }
+  return { outcome: 'replayed', txid, lines }
+}
+
+/**
+ * Stores and flushes every line of a record, equal or not, because an equal line may be equal in the cache only: with
+ * the record's bytes, or (`source`) with those the pool has.
+ */
+function storeLines(builder: ProgramBuilder, record: LogRecord, source?: PersistentMemory): void {
+  let current: { frame: number; bytes: Buffer } | undefined
   let pageOfFrame = -1
   let maskLo = 0
   let maskHi = 0
   const finishPage = (): void => {
-    if (frame !== undefined) builder.store(pageOfFrame, frame.frame, maskLo, maskHi)
-    frame = undefined
+    if (current !== undefined) builder.store(pageOfFrame, current.frame, maskLo, maskHi)
+    current = undefined
     maskLo = 0
     maskHi = 0
     if (builder.frameCount >= RECOVERY_BATCH_FRAMES) builder.run()
@@ -116,19 +147,23 @@ function resolve(
       finishPage()
       pageOfFrame = pageId
     }
-    frame ??= builder.frame()
+    current ??= builder.frame()
     const at = line * LINE_BYTES
-    if (finished) {
-      const { view, base } = pageBytes(memory, pageId)
-      view.u8.copy(frame.bytes, at, base + at, base + at + LINE_BYTES)
+    if (source !== undefined) {
+      const { view, base } = pageBytes(source, pageId)
+      view.u8.copy(current.bytes, at, base + at, base + at + LINE_BYTES)
     } else {
-      record.bodies.copy(frame.bytes, at, index * LINE_BYTES, (index + 1) * LINE_BYTES)
+      record.bodies.copy(current.bytes, at, index * LINE_BYTES, (index + 1) * LINE_BYTES)
     }
     if (line < LINES_PER_PAGE / 2) maskLo |= 1 << line
     else maskHi |= 1 << (line - 32)
   })
   finishPage()
-  return { outcome: finished ? 'finished' : 'rolled-back', txid: record.txid, lines: record.lineCount }
+}
+
+/** Page of the anchor copy that does not hold `current`: the one that is written next. */
+export function otherAnchorPage(memory: PersistentMemory, current: Anchor): number {
+  return readAnchors(memory)[0]?.seq === current.seq ? PAGE_ANCHOR_B : PAGE_ANCHOR_A
 }
 
 /**
@@ -141,8 +176,7 @@ export function writeNextAnchor(
   next: { txid: number; clean: boolean; unsafeShutdowns: number; bootId: string; ringLine: number },
   random: (words: Uint32Array) => void,
 ): Anchor {
-  const anchors = readAnchors(memory)
-  const page = anchors[0]?.seq === current.seq ? PAGE_ANCHOR_B : PAGE_ANCHOR_A
+  const page = otherAnchorPage(memory, current)
   const salt = new Uint32Array(2)
   random(salt)
   const anchor: Anchor = { ...next, seq: current.seq + 1, epoch: current.epoch + 1, saltLo: salt[0], saltHi: salt[1] }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { storeOn } from '../../src/api/open.js'
 import { DaxkvError, open, type DaxkvErrorCode, type Store, type StoreOptions } from '../../src/index.js'
+import type { Granularity } from '../../src/pmem/persistent-memory.js'
 import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
 import { Engine, type EngineOptions } from '../../src/tx/engine.js'
 
@@ -43,10 +44,15 @@ export class KeptMemory extends SimulatedMemory {
 }
 
 /** Simulated memory of a pool, small enough to be copied often. */
-export function simulatedMemory(image?: Uint8Array, sizeBytes = 512 * 1024): KeptMemory {
+export function simulatedMemory(
+  image?: Uint8Array,
+  sizeBytes = 512 * 1024,
+  granularity: Granularity = 'cache-line',
+): KeptMemory {
   return new KeptMemory({
     sizeBytes: image?.length ?? sizeBytes,
     segmentShift: 12,
+    granularity,
     ...(image === undefined ? {} : { image }),
   })
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { Keyspace, KeyEncoding, RangeOptions, Store, ValueEncoding, AnyKey } from '../../src/index.js'
 import { storeOn } from '../../src/api/open.js'
 import { Engine } from '../../src/tx/engine.js'
+import type { Granularity } from '../../src/pmem/persistent-memory.js'
 import { type KeptMemory, simulatedMemory, throwsCode } from '../api/support.js'
 import { type Content, Model } from './model.js'
 import type { Operation, Span, Write } from './operations.js'
@@ -9,6 +10,8 @@ import { valuePool } from './pools.js'
 
 const SPACES = ['', 'second', 'third']
 const MEMORY_BYTES = 4 * 2 ** 20
+/** A redo record must fit the ring; an undo record may overflow, and shall. */
+const LOG_BYTES = { byte: 64 * 1024, 'cache-line': 64 * 1024, page: 2 ** 20 }
 
 type AnyKeyspace = Keyspace<AnyKey, unknown>
 
@@ -38,10 +41,12 @@ export class Runner {
   constructor(
     private readonly keyEncoding: KeyEncoding,
     private readonly valueEncoding: ValueEncoding,
+    /** Under `page` commits go through the redo ring. */
+    private readonly granularity: Granularity = 'cache-line',
   ) {
     this.model = new Model(keyEncoding)
     this.values = valuePool(valueEncoding)
-    this.memory = simulatedMemory(undefined, MEMORY_BYTES)
+    this.memory = simulatedMemory(undefined, MEMORY_BYTES, granularity)
     this.store = this.openStore()
   }
 
@@ -53,14 +58,14 @@ export class Runner {
   finish(): void {
     this.compareAll()
     this.store.close()
-    this.memory = simulatedMemory(this.memory.image())
+    this.memory = simulatedMemory(this.memory.image(), undefined, this.granularity)
     this.store = this.openStore()
     this.compareAll()
     this.store.close()
   }
 
   private openStore(): Store {
-    const engine = Engine.open('model.pool', { memory: this.memory, logSizeBytes: 64 * 1024 })
+    const engine = Engine.open('model.pool', { memory: this.memory, logSizeBytes: LOG_BYTES[this.granularity] })
     return storeOn(engine, { keyEncoding: this.keyEncoding, valueEncoding: this.valueEncoding }) as Store
   }
 
@@ -192,7 +197,7 @@ export class Runner {
         return
       case 'reopen':
         if (operation.cleanly) this.store.close()
-        this.memory = simulatedMemory(this.memory.image())
+        this.memory = simulatedMemory(this.memory.image(), undefined, this.granularity)
         this.store = this.openStore()
         this.walkers.length = 0
         return

@@ -17,22 +17,25 @@ const seed = Number(process.env['DAXKV_MODEL_SEED'] ?? Math.floor(Math.random() 
 const path = process.env['DAXKV_MODEL_PATH']
 const numRuns = Number(process.env['DAXKV_MODEL_RUNS'] ?? 80)
 
-const PAIRS: readonly (readonly [KeyEncoding, ValueEncoding])[] = [
-  ['ordered', 'msgpack'],
-  ['utf8', 'json'],
-  ['binary', 'binary'],
-  ['uint32', 'string'],
-  ['utf8', 'msgpack'],
+const PAIRS: readonly (readonly [KeyEncoding, ValueEncoding, 'cache-line' | 'page'])[] = [
+  ['ordered', 'msgpack', 'cache-line'],
+  ['ordered', 'msgpack', 'page'],
+  ['utf8', 'json', 'cache-line'],
+  ['binary', 'binary', 'cache-line'],
+  ['binary', 'binary', 'page'],
+  ['uint32', 'string', 'cache-line'],
+  ['utf8', 'string', 'page'],
+  ['utf8', 'msgpack', 'cache-line'],
 ]
 
 let total = 0
 
-for (const [keyEncoding, valueEncoding] of PAIRS) {
-  test(`a store of ${keyEncoding} keys and ${valueEncoding} values behaves like an ordered map`, (t) => {
+for (const [keyEncoding, valueEncoding, granularity] of PAIRS) {
+  test(`a store of ${keyEncoding} keys and ${valueEncoding} values under ${granularity} behaves like an ordered map`, (t) => {
     t.diagnostic(`seed ${seed}`)
     let count = 0
     const property = fc.property(operations, (list) => {
-      const runner = new Runner(keyEncoding, valueEncoding)
+      const runner = new Runner(keyEncoding, valueEncoding, granularity)
       runner.run(list)
       runner.finish()
       count += runner.count

@@ -232,3 +232,16 @@ test('a read-only pool refuses programs, extents and growth, and can be verified
     assert.equal(memory.verifyPage(3), false)
   })
 })
+
+test('under granularity page a lazy store or extent is noted for no msync, only OP_SYNC_ALL covers it', async () => {
+  await withPool({ forceGranularity: 'page' }, ({ memory, fd }) => {
+    stagingFrame(memory, 0).fill(0x21)
+    runWords(memory, [P.OP_STORE_LAZY, 3, 0, 0b10, 0, P.OP_STORE_LAZY, 4, 0, FULL, FULL, P.OP_FENCE])
+    memory.writeExtent(5, Buffer.alloc(5000, 0x22), new Uint32Array(2), true)
+    runWords(memory, [P.OP_FENCE])
+    assert.deepEqual(counts(memory.counters), [2, 0, 0, 0, 2])
+    assert.deepEqual([readFilePage(fd, 3)[64], readFilePage(fd, 4)[4095], readFilePage(fd, 6)[0]], [0x21, 0x21, 0x22])
+    runWords(memory, [P.OP_SYNC_ALL, P.OP_FENCE])
+    assert.equal(memory.counters.syncs, 1)
+  })
+})

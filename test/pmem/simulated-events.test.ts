@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EVENT_MARK, EVENT_NAMES, joinTraces } from '../../src/pmem/event-log.js'
 import type { EventLog } from '../../src/pmem/event-log.js'
-import { OP_FENCE, OP_FLUSH, OP_RECORD, OP_STORE, OP_SYNC_ALL, PAGE_BYTES } from '../../src/pmem/program.js'
+import {
+  OP_FENCE,
+  OP_FLUSH,
+  OP_RECORD,
+  OP_STORE,
+  OP_STORE_LAZY,
+  OP_SYNC_ALL,
+  PAGE_BYTES,
+} from '../../src/pmem/program.js'
 import { frame, page, pattern, run, smallPool } from './simulated-support.js'
 
 function list(events: EventLog): string[] {
@@ -110,4 +118,17 @@ test('traces of a killed process and of its successor are joined', () => {
   assert.deepEqual(list(joined.events), ['store 0:0 p1 o0', 'flush 0:0 p1 o0', 'fence 0:0 p1 o1', 'mark 0:0 p0 o0'])
   assert.equal(joined.events.kind(3), EVENT_MARK)
   assert.equal(joined.image[0], 0)
+})
+
+test('a lazy store is an event without a flush, for pages and for extents', () => {
+  const memory = smallPool(10, { record: true, granularity: 'page' })
+  frame(memory, 0).fill(5)
+  run(memory, OP_STORE_LAZY, 3, 0, 0b101, 0, OP_FENCE)
+  memory.writeExtent(4, Buffer.alloc(70, 'x'), new Uint32Array(2), true)
+  run(memory, OP_FENCE)
+  assert.deepEqual(
+    list(memory.trace().events).map((text) => text.split(' ').slice(0, 2).join(' ')),
+    ['store 3:0', 'store 3:2', 'fence 0:0', 'store 4:0', 'store 4:1', 'fence 0:0'],
+  )
+  assert.equal(memory.counters.syncs, 0)
 })

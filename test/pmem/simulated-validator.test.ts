@@ -27,7 +27,7 @@ function refused(words: number[], message: RegExp): void {
 
 test('an operation that names no page, frame or line of this pool is refused', () => {
   refused([0], /unknown operation 0/)
-  refused([8], /unknown operation 8/)
+  refused([9], /unknown operation 9/)
   refused([OP_STORE, 10, 0, 1, 0], /page 10 is outside/)
   refused([OP_STORE, MAX, 0, 1, 0], /page 4294967295 is outside/)
   refused([OP_STORE, 0, 128, 1, 0], /frame 128 is outside/)
@@ -81,6 +81,7 @@ test('a record whose log, extents or pages leave the pool is refused, also where
   refused(record(0, 1, [9, 0], [0, 0, 1, 0]), /empty/)
   refused(record(0, 1, [], [10, 0, 1, 0]), /page 10/)
   refused(record(0, 1, [], [9, 128, 1, 0]), /frame 128/)
+  refused(record(0, 1, [], [9, 0xffffffff, 1, 0]), /frame 4294967295/)
   refused(record(0, 1, [], [9, 0, MAX, MAX]), /does not fit its 64 lines/)
   refused(record(0, 1, [], [9, 0, 0, 0]), /no line/)
   refused(record(0, 1, [], []), /covers no page/)

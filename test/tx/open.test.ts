@@ -54,14 +54,14 @@ test('a pool being created has no name until it is complete, and a taken name is
  */
 test('recovery of a finished transaction stores every covered line again before the record dies', () => {
   const memory = new SimulatedMemory({ sizeBytes: 64 * 4096, segmentShift: 8, granularity: 'page', record: true })
-  const engine = Engine.open('x', { memory, logSizeBytes: 4 * 4096 })
+  const engine = Engine.open('x', { memory, logSizeBytes: 4 * 4096, logging: 'undo' })
   engine.begin()
   engine.allocator.allocate()
   engine.commit()
   const image = memory.image() // as a kill leaves it: the record of the last transaction is complete
 
   const second = new SimulatedMemory({ sizeBytes: image.length, segmentShift: 8, granularity: 'page', image, record: true })
-  const reopened = Engine.open('x', { memory: second })
+  const reopened = Engine.open('x', { memory: second, logging: 'undo' })
   assert.equal(reopened.recovery.outcome, 'finished')
   const { events } = second.trace()
   const stored = new Set<string>()

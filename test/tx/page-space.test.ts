@@ -124,7 +124,7 @@ test('freed pages are flagged, backups are never taken for pages', () => {
   const space = makeSpace()
   space.stage(7)
   space.setSavepoint()
-  space.dropFreed(7)
+  space.dropFreed(7, 1)
   assert.equal(space.flags[space.frameOf(7)] & FRAME_FREED, FRAME_FREED)
   let backups = 0
   for (let frame = 0; frame < space.frameCount; frame++) if ((space.flags[frame] & FRAME_BACKUP) !== 0) backups++

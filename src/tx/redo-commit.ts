@@ -1,0 +1,358 @@
+/**
+ * Commit by redo log (protocol C): one wait for a transaction, whatever it changes.
+ *
+ *     checksums of dirty and fresh pages          staging memory only
+ *     record of post-images, at the ring's head   a crash leaves an incomplete record: ignored, nothing was changed
+ *     FENCE                                       one msync of the record's pages and nothing else: durable
+ *     store dirty and fresh lines, lazily         kernel or cache write them back when they like; replay would, too
+ *
+ * Checkpoint: OP_SYNC_ALL (all data), then the anchor with txid and ring position, durable: then the ring is free.
+ *
+ * Raw extents were written to free space when the values were put. Small ones are logged from there; large ones, and
+ * fresh pages of a record that does not fit the ring, are flushed and fenced before the record instead: a second wait.
+ */
+import { DaxkvError } from '../errors.js'
+import type { PersistentMemory } from '../pmem/persistent-memory.js'
+import {
+  FRAME_IN_POOL,
+  LINE_BYTES,
+  LINES_PER_PAGE,
+  OP_CHECKSUM,
+  OP_CHECKSUM_FRESH,
+  OP_FENCE,
+  OP_FLUSH,
+  OP_STORE,
+  OP_STORE_LAZY,
+  OP_SYNC_ALL,
+  PAGE_BYTES,
+  RECORD_REDO,
+  recordLines,
+} from '../pmem/program.js'
+import { popcount, type Run } from '../pool/allocator.js'
+import { type Anchor, encodeAnchor } from '../pool/anchor.js'
+import { ANCHOR_BYTES, PAGE_LOG_START } from '../pool/format.js'
+import { type Committer, LogEpoch, RECORD_ENTRY_WORDS, RECORD_WORDS, type StagedLines } from './committer.js'
+import { FRAME_BACKUP, FRAME_FREED, FRAME_FRESH, type PageSpace } from './page-space.js'
+import { otherAnchorPage } from './recovery.js'
+import { RedoRing } from './redo-ring.js'
+import { TouchedPages } from './touched-pages.js'
+
+/**
+ * Values of a transaction that together are longer than this are not logged: writing them twice would cost more than the
+ * second wait does (on a disk where a wait is 100 us; slower waits move it up).
+ */
+export const MAX_LOGGED_EXTENT_BYTES = 64 * 1024
+
+const NO_EXTENTS: readonly Run[] = []
+const NO_VALUES: ReadonlyMap<number, number> = new Map()
+const ALL_LINES = 0xffff_ffff
+
+/** What a commit is about to write, and which of its fresh pages go past the record. */
+interface Plan {
+  /** Pages that existed before, and their dirty lines. */
+  pages: number
+  lines: number
+  fresh: number
+  /** Extents the transaction has written: first page -> byte length. */
+  values: ReadonlyMap<number, number>
+  valuePages: number
+  valueLines: number
+  logFresh: boolean
+  logValues: boolean
+}
+
+export class RedoCommitter implements Committer {
+  checkpoints = 0
+  private readonly epoch = new LogEpoch()
+  private readonly ring: RedoRing
+  private readonly touched = new TouchedPages()
+  private anchorNow: Anchor | undefined
+
+  constructor(
+    private readonly memory: PersistentMemory,
+    private readonly space: PageSpace,
+    logPages: number,
+  ) {
+    this.ring = new RedoRing(logPages)
+  }
+
+  startEpoch(anchor: Anchor): void {
+    this.anchorNow = anchor
+    this.epoch.start(anchor)
+    this.ring.restart(anchor.ringLine / LINES_PER_PAGE)
+    this.touched.clear()
+  }
+
+  get anchor(): Anchor {
+    if (this.anchorNow === undefined) throw new DaxkvError('INTERNAL', 'no epoch has started')
+    return this.anchorNow
+  }
+
+  get txid(): number {
+    return this.epoch.txid
+  }
+
+  get hasUnfreedLog(): boolean {
+    return this.ring.usedPages > 0
+  }
+
+  get checkpointDue(): boolean {
+    return this.ring.isHalfFull
+  }
+
+  commit(): boolean {
+    const plan = this.plan()
+    if (plan === undefined) return false
+    const pagesNeeded = this.choose(plan)
+    if (this.ring.place(pagesNeeded) < 0 || this.writesOverTouched(plan)) this.checkpointFor(pagesNeeded)
+    const page = this.ring.place(pagesNeeded)
+    this.memory.run(this.buildProgram(plan, { page: PAGE_LOG_START + page, pages: pagesNeeded }))
+    this.recorded(page, pagesNeeded)
+    return true
+  }
+
+  commitSystem(words: readonly number[], staged: StagedLines, storesFresh: boolean): void {
+    const { memory } = this
+    const { pageId, frame, maskLo, maskHi } = staged
+    const pagesNeeded = pagesFor(recordLines(0, 1, popcount(maskLo) + popcount(maskHi)))
+    if (this.ring.place(pagesNeeded) < 0) this.checkpointFor(pagesNeeded)
+    const page = this.ring.place(pagesNeeded)
+    memory.reserveProgram(words.length + RECORD_WORDS + 16)
+    const program = memory.program
+    program.set(words)
+    let at = words.length
+    // Pages beyond the capacity: no record can touch them, so they need not be logged.
+    if (storesFresh) program[at++] = OP_FENCE
+    at = this.epoch.header(program, at, RECORD_REDO, { page: PAGE_LOG_START + page, pages: pagesNeeded }, 1, NO_EXTENTS)
+    const tail = [pageId, frame, maskLo, maskHi, OP_FENCE, OP_STORE_LAZY, pageId, frame, maskLo, maskHi]
+    program.set(tail, at)
+    this.touched.mark(pageId)
+    memory.run(at + tail.length)
+    this.recorded(page, pagesNeeded)
+  }
+
+  checkpoint(): void {
+    if (this.hasUnfreedLog) this.checkpointFor(1)
+  }
+
+  private recorded(page: number, pages: number): void {
+    this.epoch.advance()
+    this.ring.take(page, pages)
+  }
+
+  /** Counts what is staged; undefined when that is nothing. */
+  private plan(): Plan | undefined {
+    const { space } = this
+    const { flags, dirtyLo, dirtyHi } = space
+    let pages = 0
+    let lines = 0
+    let fresh = 0
+    for (let frame = 0; frame < space.frameCount; frame++) {
+      const flag = flags[frame]
+      if ((flag & (FRAME_BACKUP | FRAME_FREED)) !== 0) continue
+      if ((flag & FRAME_FRESH) !== 0) {
+        fresh++
+      } else if ((dirtyLo[frame] | dirtyHi[frame]) !== 0) {
+        // The checksum lies in line 0, so a dirty page always stores it.
+        dirtyLo[frame] |= 1
+        pages++
+        lines += popcount(dirtyLo[frame]) + popcount(dirtyHi[frame])
+      }
+    }
+    // A fresh page nobody points at cannot exist: its bitmap is dirty. So no dirty page means nothing was done.
+    if (pages === 0) return undefined
+    const plan: Plan = {
+      pages,
+      lines,
+      fresh,
+      values: NO_VALUES,
+      valuePages: 0,
+      valueLines: 0,
+      logFresh: true,
+      logValues: true,
+    }
+    if (space.hasExtents) {
+      plan.values = space.writtenExtents()
+      for (const byteLength of plan.values.values()) {
+        plan.valuePages += Math.ceil(byteLength / PAGE_BYTES)
+        plan.valueLines += Math.ceil(byteLength / LINE_BYTES)
+      }
+    }
+    return plan
+  }
+
+  /** Decides what is logged (C.1, C.2) and returns the pages of the record. Nothing has been stored yet. */
+  private choose(plan: Plan): number {
+    const ringLines = this.ring.lengthPages * LINES_PER_PAGE
+    plan.logValues = plan.valueLines * LINE_BYTES <= MAX_LOGGED_EXTENT_BYTES
+    let lines = linesOf(plan)
+    if (lines > ringLines) {
+      plan.logValues = false
+      lines = linesOf(plan)
+    }
+    if (lines > ringLines) {
+      plan.logFresh = false
+      lines = linesOf(plan)
+    }
+    if (lines > ringLines) {
+      throw new DaxkvError(
+        'TX_TOO_LARGE',
+        `the transaction's redo record needs ${lines * LINE_BYTES} bytes, the log area of this pool has ` +
+          `${ringLines * LINE_BYTES}: commit smaller transactions, or create the pool with a larger logSizeBytes`,
+        { limit: ringLines * LINE_BYTES, actual: lines * LINE_BYTES },
+      )
+    }
+    return pagesFor(lines)
+  }
+
+  /** True when a page that is not logged is covered by a record since the checkpoint, whose replay would spoil it. */
+  private writesOverTouched(plan: Plan): boolean {
+    if (!plan.logValues) {
+      for (const [page, byteLength] of plan.values) {
+        if (this.touched.any(page, Math.ceil(byteLength / PAGE_BYTES))) return true
+      }
+    }
+    if (plan.logFresh) return false
+    const { flags, pageIds, frameCount } = this.space
+    for (let frame = 0; frame < frameCount; frame++) {
+      if ((flags[frame] & (FRAME_BACKUP | FRAME_FREED | FRAME_FRESH)) !== FRAME_FRESH) continue
+      if (this.touched.any(pageIds[frame], 1)) return true
+    }
+    return false
+  }
+
+  /** Hot: no closure, and no allocation without extents; `bench` "durable put" would notice its loss. */
+  private buildProgram(plan: Plan, log: Run): number {
+    const { space, memory, touched } = this
+    const { flags, dirtyLo, dirtyHi, pageIds, frameCount } = space
+    const wordsNeeded =
+      (plan.pages + plan.fresh) * (5 + 5 + RECORD_ENTRY_WORDS) + plan.valuePages * 4 + RECORD_WORDS + 4
+    if (memory.program.length < wordsNeeded) memory.reserveProgram(wordsNeeded)
+    const words = memory.program
+    let at = 0
+    for (let frame = 0; frame < frameCount; frame++) {
+      const flag = flags[frame]
+      if ((flag & (FRAME_BACKUP | FRAME_FREED)) !== 0) continue
+      if ((flag & FRAME_FRESH) !== 0) {
+        words[at] = OP_CHECKSUM_FRESH
+        words[at + 1] = pageIds[frame]
+        words[at + 2] = frame
+        at += 3
+        if (!plan.logFresh) at = putLines(words, at, OP_STORE, pageIds[frame], frame, ALL_LINES, ALL_LINES)
+      } else if ((dirtyLo[frame] | dirtyHi[frame]) !== 0) {
+        at = putLines(words, at, OP_CHECKSUM, pageIds[frame], frame, dirtyLo[frame], dirtyHi[frame])
+      }
+    }
+    if (!plan.logValues) at = putValues(words, at, plan.values, false)
+    if (!plan.logFresh || (!plan.logValues && plan.valuePages > 0)) words[at++] = OP_FENCE
+
+    const entries = plan.pages + (plan.logFresh ? plan.fresh : 0) + (plan.logValues ? plan.valuePages : 0)
+    at = this.epoch.header(words, at, RECORD_REDO, log, entries, NO_EXTENTS)
+    for (let frame = 0; frame < frameCount; frame++) {
+      if (!isLogged(flags[frame], dirtyLo[frame] | dirtyHi[frame], plan.logFresh)) continue
+      words[at] = pageIds[frame]
+      words[at + 1] = frame
+      words[at + 2] = dirtyLo[frame]
+      words[at + 3] = dirtyHi[frame]
+      at += RECORD_ENTRY_WORDS
+      touched.mark(pageIds[frame])
+    }
+    if (plan.logValues && plan.valuePages > 0) {
+      for (const [page, byteLength] of plan.values) {
+        for (let i = 0; i < Math.ceil(byteLength / PAGE_BYTES); i++) touched.mark(page + i)
+      }
+      at = putValues(words, at, plan.values, true)
+    }
+    words[at++] = OP_FENCE
+    for (let frame = 0; frame < frameCount; frame++) {
+      if (!isLogged(flags[frame], dirtyLo[frame] | dirtyHi[frame], plan.logFresh)) continue
+      at = putLines(words, at, OP_STORE_LAZY, pageIds[frame], frame, dirtyLo[frame], dirtyHi[frame])
+    }
+    return at
+  }
+
+  /**
+   * Every record so far has been applied: commits are synchronous. The anchor keeps epoch and salt, since records of this
+   * epoch with ids up to its txid can never be taken for the next one; while it is being written the other copy, which is
+   * durable, still leads to all records, none of which has been overwritten.
+   */
+  private checkpointFor(pages: number): void {
+    const { memory, space } = this
+    const { anchor } = this
+    const page = this.ring.restartPage(pages)
+    const next: Anchor = {
+      ...anchor,
+      seq: anchor.seq + 1,
+      txid: this.epoch.txid,
+      ringLine: page * LINES_PER_PAGE,
+      clean: false,
+    }
+    // May come in the middle of a transaction, whose frames must stay as they are.
+    const frame = space.scratchFrame()
+    space.point(frame)
+    encodeAnchor(space.view.u8.subarray(space.base, space.base + ANCHOR_BYTES), next)
+    memory.reserveProgram(8)
+    memory.program.set([OP_SYNC_ALL, OP_STORE, otherAnchorPage(memory, anchor), frame, 3, 0, OP_FENCE])
+    memory.run(7)
+    this.anchorNow = next
+    this.ring.restart(page)
+    this.touched.clear()
+    this.checkpoints++
+  }
+}
+
+function pagesFor(lines: number): number {
+  return Math.ceil(lines / LINES_PER_PAGE)
+}
+
+function linesOf(plan: Plan): number {
+  let { pages, lines } = plan
+  if (plan.logFresh) {
+    pages += plan.fresh
+    lines += plan.fresh * LINES_PER_PAGE
+  }
+  if (plan.logValues) {
+    pages += plan.valuePages
+    lines += plan.valueLines
+  }
+  return recordLines(0, pages, lines)
+}
+
+function isLogged(flag: number, dirty: number, logFresh: boolean): boolean {
+  if ((flag & (FRAME_BACKUP | FRAME_FREED)) !== 0) return false
+  return (flag & FRAME_FRESH) !== 0 ? logFresh : dirty !== 0
+}
+
+/** An operation on the masked lines of a staged page. */
+function putLines(
+  words: Uint32Array,
+  at: number,
+  operation: number,
+  pageId: number,
+  frame: number,
+  maskLo: number,
+  maskHi: number,
+): number {
+  words[at] = operation
+  words[at + 1] = pageId
+  words[at + 2] = frame
+  words[at + 3] = maskLo
+  words[at + 4] = maskHi
+  return at + 5
+}
+
+/** For every page of the values an entry of the record, or a flush: both are four words with the mask at the end. */
+function putValues(words: Uint32Array, start: number, values: ReadonlyMap<number, number>, asEntries: boolean): number {
+  let at = start
+  for (const [page, byteLength] of values) {
+    for (let i = 0; i * PAGE_BYTES < byteLength; i++) {
+      const lines = Math.min(LINES_PER_PAGE, Math.ceil((byteLength - i * PAGE_BYTES) / LINE_BYTES))
+      words[at] = asEntries ? page + i : OP_FLUSH
+      words[at + 1] = asEntries ? FRAME_IN_POOL : page + i
+      words[at + 2] = lines >= 32 ? ALL_LINES : 2 ** lines - 1
+      words[at + 3] = lines <= 32 ? 0 : lines === 64 ? ALL_LINES : 2 ** (lines - 32) - 1
+      at += RECORD_ENTRY_WORDS
+    }
+  }
+  return at
+}
