@@ -7,6 +7,13 @@
 #include "napi-util.h"
 #include "pool.h"
 
+/*
+ * JavaScript sees a segment through windows of 8 MiB, made when they are first needed. Three of them stay below the
+ * 32 MiB of young external memory at which V8 collects before its next allocation: opening a pool touches about three.
+ * Mirrored in native-binding.ts.
+ */
+#define WINDOW_BYTES ((size_t)8 << 20)
+
 struct buffer_list {
   napi_ref *references;
   uint32_t count;
@@ -19,7 +26,9 @@ struct binding {
   /* Functions not yet collected: each may still be called, so each keeps the struct (not the mappings) alive. */
   unsigned functions;
   bool hooked;
-  struct buffer_list segments;
+  /* Stretches of the mapping that JavaScript sees, in the order they were asked for. */
+  struct buffer_list windows;
+  size_t window_bytes;
   struct buffer_list chunks;
   struct buffer_list fixed;
 };
@@ -46,7 +55,7 @@ static napi_value add_buffer(napi_env env, struct buffer_list *list, void *data,
 
 /*
  * V8 counts an external ArrayBuffer as memory a collection could free, and starts one for every 64 MiB that come on
- * top. Mapped segments are nothing it could free, so each is taken off the account right after it was put on (they
+ * top. Windows are nothing it could free, so each is taken off the account right after it was put on (they
  * must be smaller than that limit for it) and put back before it is detached: the account never goes below what it was
  * without us, which newer versions would end the process for.
  */
@@ -73,7 +82,7 @@ static bool detach_from(napi_env env, struct buffer_list *list, uint32_t keep) {
 
 static void destroy(struct binding *binding) {
   pool_free(binding->pool);
-  free(binding->segments.references);
+  free(binding->windows.references);
   free(binding->chunks.references);
   free(binding->fixed.references);
   free(binding);
@@ -83,7 +92,7 @@ static void destroy(struct binding *binding) {
 static void on_environment_end(void *data) {
   struct binding *binding = data;
   binding->hooked = false;
-  adjust_external(binding->env, (int64_t)(binding->segments.count * pool_segment_bytes(binding->pool)));
+  adjust_external(binding->env, (int64_t)(binding->windows.count * binding->window_bytes));
   pool_close(binding->pool);
   if (binding->functions == 0) destroy(binding);
 }
@@ -168,32 +177,34 @@ static napi_value method_take_fault(napi_env env, napi_callback_info info) {
   return util_number(env, taken);
 }
 
-/* Gives JavaScript the segments it does not see yet, as an array of ArrayBuffers. */
-static napi_value publish_segments(napi_env env, struct binding *binding) {
-  napi_value array = NULL;
-  TRY(env, napi_create_array(env, &array));
-  size_t length = pool_segment_bytes(binding->pool);
-  uint32_t count = atomic_load(&binding->pool->segment_count);
-  for (uint32_t added = 0; binding->segments.count < count; added++) {
-    uint8_t *reading = binding->pool->segments[binding->segments.count].read;
-    napi_value buffer = add_buffer(env, &binding->segments, reading, length);
-    if (buffer == NULL) return NULL;
-    adjust_external(env, -(int64_t)length);
-    TRY(env, napi_set_element(env, array, added, buffer));
-  }
-  return array;
+/* window(index): an ArrayBuffer over a stretch of a mapped segment, or an errno */
+static napi_value method_window(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  void *data = NULL;
+  uint64_t index = 0;
+  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
+  struct binding *binding = data;
+  if (!is_open(env, binding) || !util_integer(env, argument, UINT32_MAX, &index)) return NULL;
+  const struct pool *pool = binding->pool;
+  size_t segment_bytes = pool_segment_bytes(pool);
+  uint64_t offset = index * binding->window_bytes;
+  if (offset / segment_bytes >= atomic_load(&pool->segment_count)) return util_number(env, EINVAL);
+  uint8_t *reading = pool->segments[offset / segment_bytes].read + offset % segment_bytes;
+  napi_value buffer = add_buffer(env, &binding->windows, reading, binding->window_bytes);
+  if (buffer != NULL) adjust_external(env, -(int64_t)binding->window_bytes);
+  return buffer;
 }
 
-static bool detach_segments(napi_env env, struct binding *binding) {
+static bool detach_windows(napi_env env, struct binding *binding) {
   bool all = true;
-  while (binding->segments.count > 0) {
-    adjust_external(env, (int64_t)pool_segment_bytes(binding->pool));
-    all = detach_from(env, &binding->segments, binding->segments.count - 1) && all;
+  while (binding->windows.count > 0) {
+    adjust_external(env, (int64_t)binding->window_bytes);
+    all = detach_from(env, &binding->windows, binding->windows.count - 1) && all;
   }
   return all;
 }
 
-/* grow(newByteLength): an array of new segments, or an errno */
+/* grow(newByteLength): 0, or an errno */
 static napi_value method_grow(napi_env env, napi_callback_info info) {
   napi_value argument;
   void *data = NULL;
@@ -204,8 +215,7 @@ static napi_value method_grow(napi_env env, napi_callback_info info) {
   if (!util_integer(env, argument, (uint64_t)PAGE_BYTES << 32, &length)) return NULL;
   bool sound = (length & (PAGE_BYTES - 1)) == 0 && length >> PAGE_SHIFT >= binding->pool->page_count;
   if (!sound || binding->pool->read_only) return util_number(env, EINVAL);
-  int error = pool_grow(binding->pool, length);
-  return error != 0 ? util_number(env, error) : publish_segments(env, binding);
+  return util_number(env, pool_grow(binding->pool, length));
 }
 
 /* limitTo(byteLength): 0, or EINVAL. What lies beyond is out of reach until the next grow writes it anew. */
@@ -271,7 +281,7 @@ static napi_value method_reserve_program(napi_env env, napi_callback_info info) 
 }
 
 static bool detach_all(napi_env env, struct binding *binding) {
-  bool all = detach_segments(env, binding);
+  bool all = detach_windows(env, binding);
   all = detach_from(env, &binding->chunks, 0) && all;
   return detach_from(env, &binding->fixed, 0) && all;
 }
@@ -304,6 +314,7 @@ static bool set_methods(napi_env env, napi_value object, struct binding *binding
          set_method(env, object, "hashExtent", method_hash_extent, binding) &&
          set_method(env, object, "writeExtent", method_write_extent, binding) &&
          set_method(env, object, "takeFault", method_take_fault, binding) &&
+         set_method(env, object, "window", method_window, binding) &&
          set_method(env, object, "grow", method_grow, binding) &&
          set_method(env, object, "limitTo", method_limit_to, binding) &&
          set_method(env, object, "addChunk", method_add_chunk, binding) &&
@@ -323,9 +334,6 @@ static napi_value make_object(napi_env env, struct binding *binding) {
   napi_value program = add_buffer(env, &binding->fixed, pool->program, program_bytes);
   if (program == NULL) return NULL;
   TRY(env, napi_set_named_property(env, object, "program", program));
-  napi_value segments = publish_segments(env, binding);
-  if (segments == NULL) return NULL;
-  TRY(env, napi_set_named_property(env, object, "segments", segments));
   TRY(env, napi_add_env_cleanup_hook(env, on_environment_end, binding));
   binding->hooked = true;
   return set_methods(env, object, binding) ? object : NULL;
@@ -368,6 +376,8 @@ napi_value pool_api_open(napi_env env, napi_callback_info info) {
     return util_number(env, error);
   }
   binding->env = env;
+  size_t segment_bytes = pool_segment_bytes(binding->pool);
+  binding->window_bytes = segment_bytes < WINDOW_BYTES ? segment_bytes : WINDOW_BYTES;
   napi_value object = make_object(env, binding);
   if (object == NULL) abandon(env, binding);
   return object;

@@ -265,14 +265,20 @@ function readKeys(page: Page, count: number, lead: number): Buffer[] {
   check(prefix.length === prefixLength, `the prefix of page ${page.id} leaves it`)
   return Array.from({ length: count }, (_, index) => {
     const { offset, suffixLength } = slotOf(page, index)
-    check(offset >= heapStart && offset + lead + suffixLength <= PAGE_BYTES, `entry ${index} of page ${page.id} leaves it`)
+    check(
+      offset >= heapStart && offset + lead + suffixLength <= PAGE_BYTES,
+      `entry ${index} of page ${page.id} leaves it`,
+    )
     // A suffix leaves out the whole words of the prefix; the head begins right behind the prefix.
     const suffix = bytes.subarray(offset + lead, offset + lead + suffixLength)
     const key = Buffer.concat([prefix.subarray(0, prefixLength & ~3), suffix])
     check(key.subarray(0, prefixLength).equals(prefix), `entry ${index} of page ${page.id} lacks the common prefix`)
     const head = Buffer.alloc(4)
     key.copy(head, 0, prefixLength)
-    check((head.readInt32BE(0) ^ -0x80000000) === bytes.readInt32LE(64 + index * 8), `a head in page ${page.id} is wrong`)
+    check(
+      (head.readInt32BE(0) ^ -0x80000000) === bytes.readInt32LE(64 + index * 8),
+      `a head in page ${page.id} is wrong`,
+    )
     return key
   })
 }

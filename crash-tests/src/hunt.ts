@@ -63,22 +63,36 @@ const SCRIPT: readonly StepKind[] = [
 ]
 
 const FEW = { exhaustiveLimit: 12, samples: 6 }
-const FEWER = { exhaustiveLimit: 8, samples: 3 }
+const FEWER = { exhaustiveLimit: 4, samples: 2 }
 
-/** Chains of crashes for nested exploration, from cheap to dear. */
+/** Chains of crashes for nested exploration. */
 export const CHAINS: readonly { readonly name: string; readonly options: NestedOptions }[] = [
   {
     name: 'power failure during recovery',
-    options: { chain: [{ model: 'cache-line', every: 151, options: FEWER }, { model: 'cache-line', options: FEW }] },
+    options: {
+      chain: [
+        { model: 'cache-line', every: 41, most: 12, options: FEWER },
+        { model: 'cache-line', options: FEWER },
+      ],
+    },
   },
   {
     name: 'kill, then power failure during or after recovery',
-    options: { chain: [{ model: 'kill', every: 31 }, { model: 'cache-line', options: FEW }], syncIsFence: true },
+    options: {
+      chain: [
+        { model: 'kill', every: 7, most: 20 },
+        { model: 'cache-line', options: FEWER },
+      ],
+      syncIsFence: true,
+    },
   },
   {
     name: 'power failure, recovery and work, then power failure',
     options: {
-      chain: [{ model: 'cache-line', every: 997, options: FEWER }, { model: 'cache-line', options: FEWER }],
+      chain: [
+        { model: 'cache-line', every: 101, most: 2, options: FEWER },
+        { model: 'cache-line', options: FEWER },
+      ],
       transactions: 2,
       syncIsFence: true,
     },
@@ -86,7 +100,11 @@ export const CHAINS: readonly { readonly name: string; readonly options: NestedO
   {
     name: 'kill, kill of the recovery, then power failure',
     options: {
-      chain: [{ model: 'kill', every: 61 }, { model: 'kill', every: 11 }, { model: 'cache-line', options: FEWER }],
+      chain: [
+        { model: 'kill', every: 11, most: 10 },
+        { model: 'kill', every: 3, most: 5 },
+        { model: 'cache-line', options: FEWER },
+      ],
       syncIsFence: true,
     },
   },
@@ -104,7 +122,7 @@ export const ATTEMPTS = [
 /** Looks for a violation in every way the laboratory knows and stops at the first. */
 export function hunt(options: HuntOptions): HuntResult {
   const explorer = new Explorer({ continueEvery: 256 })
-  const attempts = (options as {only?: boolean}).only ? [options.first ?? ''] : [...ATTEMPTS].sort((left, right) => Number(right === options.first) - Number(left === options.first))
+  const attempts = [...ATTEMPTS].sort((left, right) => Number(right === options.first) - Number(left === options.first))
   let by = ''
   try {
     for (const seed of options.seeds) {
@@ -112,6 +130,9 @@ export function hunt(options: HuntOptions): HuntResult {
     }
     return { caught: undefined, images: explorer.counts.distinct }
   } catch (error) {
+    const cause = error instanceof Error ? (error.cause ?? error) : error
+    // A mutant that is not even a program would be caught by anything.
+    if (cause instanceof ReferenceError || cause instanceof SyntaxError) throw cause
     const message = error instanceof Error ? error.message : String(error)
     return { caught: { by, message }, images: explorer.counts.distinct }
   }
@@ -121,10 +142,11 @@ function attempt(name: string, seed: number, options: HuntOptions, explorer: Exp
   if (name === 'the workload itself') checkWorkload(seed, options.steps)
   if (name === 'damage after a clean close') checkClosedPool(seed)
   if (name === 'power failure during commits') {
-    for (const recording of record(seed, options)) explorer.explore(recording, { model: 'cache-line', ...amountFor(recording) })
+    for (const recording of record(seed, options))
+      explorer.explore(recording, { model: 'cache-line', ...amountFor(recording) })
   }
   if (name === 'kill during commits') {
-    for (const recording of record(seed, options)) explorer.explore(recording, { model: 'kill' })
+    for (const recording of record(seed, options)) explorer.explore(recording, { model: 'kill', ...FEWER })
   }
   const chain = CHAINS.find((known) => known.name === name)
   if (chain === undefined) return
@@ -182,6 +204,9 @@ function checkClosedPool(seed: number): void {
   const newest = (a?.seq ?? 0) > (b?.seq ?? 0) ? PAGE_ANCHOR_A : PAGE_ANCHOR_B
   const other = (newest === PAGE_ANCHOR_A ? PAGE_ANCHOR_B : PAGE_ANCHOR_A) * PAGE_BYTES
   const { memory: recovered } = open(newest * PAGE_BYTES + ANCHOR_OFFSET_SALT)
-  const untouched = recovered.image().subarray(other, other + ANCHOR_BYTES).equals(after.subarray(other, other + ANCHOR_BYTES))
+  const untouched = recovered
+    .image()
+    .subarray(other, other + ANCHOR_BYTES)
+    .equals(after.subarray(other, other + ANCHOR_BYTES))
   if (!untouched) throw new Error('a damaged anchor copy was believed and the valid one overwritten')
 }

@@ -13,6 +13,8 @@ export interface Mutant {
   readonly commitFilter?: TraceFilter
   readonly recoveryFilter?: TraceFilter
   readonly patches?: readonly Patch[]
+  /** The attempt that is likely to notice it (see `hunt.ts`). */
+  readonly first?: string
   /** Why the result cannot differ. */
   readonly equivalent?: string
 }
@@ -32,6 +34,9 @@ function extentsFrom(words: string): Patch[] {
     { file: ALLOCATOR, find: TAKEN, replace: `${TAKEN.replace('= ', `= ${flag} === true ? ${words} : `)}` },
   ]
 }
+
+const STORE_LINES = 'storeLines(builder, record, finished ? memory : undefined)'
+const MEMORY = '(globalThis as unknown as { memory: PersistentMemory }).memory'
 
 const SAME_EPOCH: Patch = { file: RECOVERY, find: 'epoch: current.epoch + 1', replace: 'epoch: current.epoch' }
 const SAME_SALT: Patch = {
@@ -92,38 +97,54 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'every record taken as finished',
     rule: 'the post-image hash tells a finished transaction from a torn one',
-    patches: [{ file: RECOVERY, find: 'const finished = postImageMatches(memory, record, anchor)', replace: 'const finished = postImageMatches !== undefined' }],
+    patches: [
+      {
+        file: RECOVERY,
+        find: 'const finished = postImageMatches(memory, record, anchor)',
+        replace: 'const finished = postImageMatches !== undefined',
+      },
+    ],
   },
   {
     name: 'every record rolled back',
     rule: 'the post-image hash tells a finished transaction from a torn one',
-    patches: [{ file: RECOVERY, find: 'const finished = postImageMatches(memory, record, anchor)', replace: 'const finished = postImageMatches === undefined' }],
+    patches: [
+      {
+        file: RECOVERY,
+        find: 'const finished = postImageMatches(memory, record, anchor)',
+        replace: 'const finished = postImageMatches === undefined',
+      },
+    ],
   },
   {
     name: 'recovery does not flush',
+    first: 'kill, then power failure during or after recovery',
     rule: 'recovery flushes the covered lines of a finished record: the cache may know more than the medium',
     recoveryFilter: trace.withoutRecoveryFlushes,
   },
   {
     name: 'finished lines left alone',
+    first: 'kill, then power failure during or after recovery',
     rule: 'recovery flushes the covered lines of a finished record: the cache may know more than the medium',
     patches: [
       {
         file: RECOVERY,
-        find: 'eachLine(record, (pageId, line, index) => {',
-        replace: 'eachLine(record, (pageId, line, index) => { if (finished) return',
+        find: STORE_LINES,
+        replace: `if (!finished) ${STORE_LINES}`,
       },
     ],
   },
   {
     name: 'rollback stores differing lines only',
+    first: 'kill, kill of the recovery, then power failure',
     rule: 'rollback stores every pre-image: a line may be equal in the cache only',
     patches: [
+      { file: RECOVERY, find: STORE_LINES, replace: `;${MEMORY} = memory; ${STORE_LINES}` },
       {
         file: RECOVERY,
         find: 'eachLine(record, (pageId, line, index) => {',
         replace: `eachLine(record, (pageId, line, index) => {
-          const now = pageBytes(memory, pageId)
+          const now = pageBytes(${MEMORY}, pageId)
           const from = now.base + line * LINE_BYTES
           if (now.view.u8.compare(record.bodies, index * 64, index * 64 + 64, from, from + 64) === 0) return`,
       },
@@ -131,6 +152,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no sync before the epoch bump',
+    first: 'power failure during recovery',
     rule: 'the rollback is durable before the record is dead',
     patches: [{ file: RECOVERY, find: 'builder.syncAll().run()', replace: 'builder.run()' }],
   },
@@ -159,13 +181,13 @@ export const MUTANTS: readonly Mutant[] = [
       'nothing but a record header is ever written to the first line of the slot',
   },
   {
-    name: 'txid not advanced',
+    name: 'txid of the last transaction used again',
     rule: 'a record is of a later transaction than the anchor',
     patches: [
       {
-        file: COMMIT,
-        find: 'this.txidLo = (this.txidLo + 1) >>> 0\n    if (this.txidLo === 0) this.txidHi++',
-        replace: '',
+        file: 'tx/committer.ts',
+        find: 'const nextLo = (this.txidLo + 1) >>> 0',
+        replace: 'const nextLo = this.txidLo',
       },
     ],
   },
@@ -192,8 +214,11 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'chosen anchor not made durable',
+    first: 'kill, kill of the recovery, then power failure',
     rule: 'the chosen anchor is made durable before the other one is written',
-    patches: [{ file: RECOVERY, find: 'builder.store(page, frame, 3, 0)\n  })\n  builder.fence().run()', replace: '})' }],
+    patches: [
+      { file: RECOVERY, find: 'builder.store(page, frame, 3, 0)\n  })\n  builder.fence().run()', replace: '})' },
+    ],
   },
   {
     name: 'no fence after the anchors',
@@ -211,15 +236,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'new anchor not flushed',
+    first: 'power failure, recovery and work, then power failure',
     rule: 'the new epoch is durable before work begins',
     recoveryFilter: trace.withoutAnchorFlush,
   },
   {
     name: 'page reused by the transaction that freed it',
     rule: 'no reuse of a page freed in the same transaction',
-    patches: [
-      { file: ALLOCATOR, find: TAKEN, replace: 'const taken = this.stagedWords[this.stagedBase + word]' },
-    ],
+    patches: [{ file: ALLOCATOR, find: TAKEN, replace: 'const taken = this.stagedWords[this.stagedBase + word]' }],
   },
   {
     name: 'record continues in pages it freed',

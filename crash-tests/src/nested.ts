@@ -5,7 +5,6 @@ import {
   EVENT_STORE_NON_TEMPORAL,
   EVENT_SYNC_ALL,
   EventLog,
-  joinTraces,
 } from '../../src/pmem/event-log.js'
 import type { Trace } from '../../src/pmem/event-log.js'
 import type { Granularity } from '../../src/pmem/persistent-memory.js'
@@ -14,6 +13,7 @@ import { crashImages } from './crash-states.js'
 import type { CrashOptions } from './crash-states.js'
 import { CrashViolation } from './explorer.js'
 import type { Explorer } from './explorer.js'
+import { MARK_KILLED } from './medium.js'
 import type { CrashModel } from './medium.js'
 import { Random } from './random.js'
 import { acknowledgedAt, MARK_ACKNOWLEDGED } from './recording.js'
@@ -24,8 +24,9 @@ import { SEGMENT_SHIFT, Workload } from './workload.js'
 /** One crash of a chain. */
 export interface ChainLink {
   readonly model: CrashModel
-  /** Take every n-th crash of this kind; of the last link all are taken. */
+  /** Take every n-th crash of this kind, at most so many; of the last link all are taken. */
   readonly every?: number
+  readonly most?: number
   readonly options?: CrashOptions
 }
 
@@ -80,7 +81,7 @@ function crashRun(
   depth: number,
   counts: NestedCounts,
 ): void {
-  const { model, every = 1, options: crashOptions = {} } = options.chain[depth]
+  const { model, most = Infinity, options: crashOptions = {} } = options.chain[depth]
   if (depth === options.chain.length - 1) {
     const acknowledged = acknowledgedAt(recording)
     for (const state of crashImages(recording.trace, { ...crashOptions, model, fromPoint: start })) {
@@ -94,14 +95,18 @@ function crashRun(
     model === 'kill'
       ? killCrashes(recording, start, origin)
       : powerCrashes(recording, { ...crashOptions, model, fromPoint: start }, origin)
+  // Spread over the whole run.
+  const every = Math.max(options.chain[depth].every ?? 1, Math.ceil((recording.trace.events.count - start) / most))
   let number = 0
+  let taken = 0
   for (const crash of crashes) {
     if (++number % every !== 0) continue
+    if (++taken > most) break
     counts.recoveries++
-    const taken = crash()
-    const recovery = recordRecovery(taken, options, counts.recoveries)
+    const dead = crash()
+    const recovery = recordRecovery(dead, options, counts.recoveries)
     const { recording: next, start: from } = recovery
-    crashRun(explorer, next, from, `\n    in the recovery from ${taken.where}`, options, depth + 1, counts)
+    crashRun(explorer, next, from, `\n    in the recovery from ${dead.where}`, options, depth + 1, counts)
   }
 }
 
@@ -185,9 +190,18 @@ function recordRecovery(
   }
   let trace = options.filter?.(memory.trace()) ?? memory.trace()
   const start = crash.before?.count ?? 0
-  if (crash.before !== undefined) trace = joinTraces(crash.before.trace, start, trace)
+  if (crash.before !== undefined) trace = afterKill(crash.before.trace, start, trace)
   if (options.syncIsFence === true) trace = syncsAsFences(trace)
   return { recording: { trace, history, acknowledgedBefore: crash.acknowledged }, start }
+}
+
+/** The successor of a killed process, on a machine that stayed up. */
+function afterKill(first: Trace, count: number, second: Trace): Trace {
+  const events = new EventLog()
+  events.appendFrom(first.events, 0, count)
+  events.appendMark(MARK_KILLED, undefined, 0)
+  events.appendFrom(second.events)
+  return { image: first.image, events }
 }
 
 /** The trace with every fdatasync replaced by a fence. */

@@ -106,6 +106,10 @@ export class ReplayMemory implements PersistentMemory {
     if (keep < this.stagingChunks.length) this.stagingChunks.length = keep
   }
 
+  mapSegment(index: number): MemoryView {
+    return this.segments[index]
+  }
+
   run(words: number): void {
     this.counters.programs++
     this.#runner.validate(this.program, words)

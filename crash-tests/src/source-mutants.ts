@@ -25,7 +25,13 @@ export async function loadMutant(name: string, patches: readonly Patch[]): Promi
     const path = join(ROOT, 'src', patch.file)
     byFile.set(path, [...(byFile.get(path) ?? []), patch])
   }
-  const outfile = join(ROOT, 'node_modules', '.cache', 'daxkv-mutants', `${name.replace(/[^a-z0-9]+/gi, '-')}-${process.pid}.mjs`)
+  const outfile = join(
+    ROOT,
+    'node_modules',
+    '.cache',
+    'daxkv-mutants',
+    `${name.replace(/[^a-z0-9]+/gi, '-')}-${process.pid}.mjs`,
+  )
   await build({
     entryPoints: [join(ROOT, 'crash-tests', 'src', 'hunt.ts')],
     outfile,
@@ -63,7 +69,9 @@ function applyPatch(source: string, patch: Patch): string {
   const { file, find, replace, count = 1 } = patch
   const found = source.split(find).length - 1
   if (found !== count) {
-    throw new Error(`src/${file} has ${found} instead of ${count} places to change: ${find}\nadapt the mutant to the code`)
+    throw new Error(
+      `src/${file} has ${found} instead of ${count} places to change: ${find}\nadapt the mutant to the code`,
+    )
   }
   return source.replaceAll(find, () => replace)
 }

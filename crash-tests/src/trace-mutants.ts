@@ -1,4 +1,11 @@
-import { EVENT_FENCE, EVENT_FLUSH, EVENT_STORE, EVENT_STORE_NON_TEMPORAL, EVENT_SYNC_ALL, EventLog } from '../../src/pmem/event-log.js'
+import {
+  EVENT_FENCE,
+  EVENT_FLUSH,
+  EVENT_STORE,
+  EVENT_STORE_NON_TEMPORAL,
+  EVENT_SYNC_ALL,
+  EventLog,
+} from '../../src/pmem/event-log.js'
 import type { Trace } from '../../src/pmem/event-log.js'
 import { PAGE_ANCHOR_A, PAGE_ANCHOR_B, PAGE_LOG_START } from '../../src/pool/format.js'
 import { LOG_PAGES } from './workload.js'

@@ -361,7 +361,9 @@ export class Workload {
     const full = this.model.bytes > this.#maxBytes
     const weight = (kind: StepKind, usual: number): number => {
       if (kind === 'delete' || kind === 'deleteRun' || kind === 'deleteMost') return full ? usual * 5 : usual
-      return full && (kind === 'manyPages' || kind === 'hugeValue' || kind === 'largeValue' || kind === 'ascendingRun') ? 0 : usual
+      return full && (kind === 'manyPages' || kind === 'hugeValue' || kind === 'largeValue' || kind === 'ascendingRun')
+        ? 0
+        : usual
     }
     let left = this.#random.below(kinds.reduce((sum, [kind, usual]) => sum + weight(kind, usual), 0))
     for (const [kind, usual] of kinds) {

@@ -7,14 +7,16 @@ import addon from './addon.cjs'
 export interface NativePool {
   readonly control: ArrayBuffer
   readonly program: ArrayBuffer
-  readonly segments: ArrayBuffer[]
   /** A property, as it is kept and called apart from the pool: native functions know their pool without `this`. */
   readonly run: () => void
   verifyPage(): void
   hashExtent(): void
   writeExtent(bytes: Uint8Array): void
   takeFault(): number
-  grow(newByteLength: number): number | ArrayBuffer[]
+/** A stretch of a mapped segment, or an errno. */
+  window(index: number): number | ArrayBuffer
+  /** 0, or an errno. */
+  grow(newByteLength: number): number
   limitTo(byteLength: number): number
   addChunk(): number | ArrayBuffer
   trimChunks(keep: number): void
@@ -45,6 +47,9 @@ export interface NativeAddon {
     granularity: number,
   ): number | NativePool
 }
+
+/** log2 of the pages in a window, unless segments are smaller. */
+export const WINDOW_SHIFT = 11
 
 // Byte offsets and word numbers in the control block.
 export const CONTROL_FAULT_WORDS = 16

@@ -35,6 +35,7 @@ import {
   errnoName,
   nativeAddon,
   systemError,
+  WINDOW_SHIFT,
 } from './native-binding.js'
 import type { NativePool } from './native-binding.js'
 import { growthError, probeMapSync } from './native-file.js'
@@ -61,6 +62,8 @@ export interface NativeMemoryOptions {
 /** 2^32 page ids. */
 const MAX_SIZE_BYTES = 2 ** 32 * PAGE_BYTES
 const MAX_SEGMENT_SHIFT = 18
+/** 8 MiB each. */
+const EAGER_WINDOWS = 1
 
 /** Counters that live in the addon's control block; own enumerable properties, so that they can be copied by spreading. */
 function countersOver(words: Float64Array): PersistCounters {
@@ -95,7 +98,7 @@ export class NativeMemory implements PersistentMemory {
 
   private constructor(pool: NativePool, options: NativeMemoryOptions, persistence: Persistence) {
     this.persistence = persistence
-    this.segmentShift = options.segmentShift
+    this.segmentShift = Math.min(options.segmentShift, WINDOW_SHIFT)
     this.path = options.path
     this.readOnly = options.readOnly
     this.sizeBytes = options.sizeBytes
@@ -107,7 +110,7 @@ export class NativeMemory implements PersistentMemory {
     this.#status = new Float64Array(control, CONTROL_STATUS_OFFSET, CONTROL_STATUS)
     this.#call = new Uint32Array(control, CONTROL_CALL_OFFSET, CONTROL_CALL)
     this.program = new Uint32Array(owned(pool.program))
-    for (const segment of pool.segments) this.segments.push(new MemoryView(owned(segment)))
+    this.#coverWindows()
   }
 
   /**
@@ -212,10 +215,17 @@ export class NativeMemory implements PersistentMemory {
         path: this.path,
       })
     }
-    const added = this.#pool.grow(newSizeBytes)
-    if (typeof added === 'number') throw growthError(this.path, this.sizeBytes, newSizeBytes, added)
-    for (const segment of added) this.segments.push(new MemoryView(owned(segment)))
+    const errno = this.#pool.grow(newSizeBytes)
+    if (errno !== 0) throw growthError(this.path, this.sizeBytes, newSizeBytes, errno)
     this.sizeBytes = newSizeBytes
+    this.#coverWindows()
+  }
+
+  mapSegment(index: number): MemoryView {
+    this.#assertOpen()
+    const window = this.#pool.window(index)
+    if (typeof window === 'number') throw systemError(`mapping window ${index}`, this.path, window)
+    return (this.segments[index] = new MemoryView(owned(window)))
   }
 
   limitTo(sizeBytes: number): void {
@@ -252,6 +262,18 @@ export class NativeMemory implements PersistentMemory {
     this.#closed = true
     this.segments.length = 0
     this.stagingChunks.length = 0
+  }
+
+  /**
+   * Makes room in the table of windows, and the windows themselves while there are few: made one after the other at the
+   * opening of a large pool they would start a collection.
+   */
+  #coverWindows(): void {
+    const count = Math.max(1, Math.ceil(this.sizeBytes / (PAGE_BYTES << this.segmentShift)))
+    for (let index = this.segments.length; index < count; index++) {
+      if (index < EAGER_WINDOWS) this.mapSegment(index)
+      else this.segments.push(undefined as unknown as MemoryView) // filled by mapSegment; see `segments`
+    }
   }
 
   #reportedFault(): MappingFault {

@@ -50,12 +50,15 @@ export interface MappingFault {
  */
 export interface PersistentMemory {
   readonly persistence: Persistence
-  /** Mapped segments; index = pageId >>> segmentShift. Grows in place. A mapped view spans the
-   * whole reserved segment and stays; a simulated one may be replaced by a longer copy when the pool grows.
+  /**
+   * Mapped segments; index = pageId >>> segmentShift. Grows in place. A mapped segment stays; a simulated one may be
+   * replaced by a longer copy when the pool grows. An entry may be undefined at run time until `mapSegment` fills it.
    */
   readonly segments: MemoryView[]
   /** log2 of the pages in a mapped segment; an allocation segment of the pool spans one or many of them. */
   readonly segmentShift: number
+  /** Fills an entry of `segments` that was still undefined, and returns it. */
+  mapSegment(index: number): MemoryView
   /** Bytes of the pool file usable now (a multiple of 4096). */
   readonly sizeBytes: number
   /** Word 0 is non-zero while a fault waits to be taken: one load at the end of each operation. */

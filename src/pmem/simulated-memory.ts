@@ -87,6 +87,10 @@ export class SimulatedMemory implements PersistentMemory {
     return this.#sizeBytes
   }
 
+  mapSegment(index: number): MemoryView {
+    return this.segments[index]
+  }
+
   get program(): Uint32Array {
     return this.#program
   }

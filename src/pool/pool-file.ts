@@ -32,13 +32,6 @@ export const MEMORY_INITIAL_SIZE_BYTES = 512 * 1024
 export const MEMORY_LOG_SIZE_BYTES = 64 * 1024
 /** The extent table of a record must fit the slot with room to spare. */
 const MIN_LOG_BYTES = 16 * 1024
-/**
- * The file is mapped in windows of 32 MiB: an ArrayBuffer of a whole 1 GiB segment makes V8 start a collection at every
- * open. Beyond 256 GiB windows are whole segments, to stay below the kernel's limit of mappings (vm.max_map_count).
- */
-const WINDOW_SHIFT = 13
-export const WINDOW_BYTES = PAGE_BYTES * 2 ** WINDOW_SHIFT
-const MANY_WINDOWS_BYTES = 256 * 1024 * MIB
 /** Path that opens a pool living in this process only. */
 export const MEMORY_PATH = ':memory:'
 
@@ -312,7 +305,7 @@ function map(
   return NativeMemory.open(fd, {
     path,
     sizeBytes,
-    segmentShift: Math.min(segmentShift, sizeBytes > MANY_WINDOWS_BYTES ? MAX_SEGMENT_SHIFT : WINDOW_SHIFT),
+    segmentShift,
     readOnly: options.readOnly,
     ...(options.requireGranularity === undefined ? {} : { requireGranularity: options.requireGranularity }),
     ...(options.forceGranularity === undefined ? {} : { forceGranularity: options.forceGranularity }),

@@ -63,7 +63,8 @@ export function copyPages(memory: PersistentMemory, pageId: number, target: Buff
 
 /** Byte offset of a pool page in its segment view. */
 export function pageBytes(memory: PersistentMemory, pageId: number): { view: MemoryView; base: number } {
-  const view = memory.segments[Math.floor(pageId / 2 ** memory.segmentShift)]
+  const index = Math.floor(pageId / 2 ** memory.segmentShift)
+  const view = (memory.segments[index] as MemoryView | undefined) ?? memory.mapSegment(index)
   return { view, base: (pageId % 2 ** memory.segmentShift) * PAGE_BYTES }
 }
 

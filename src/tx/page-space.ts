@@ -96,7 +96,9 @@ export class PageSpace {
   /** Finds the committed version of a page, whatever is staged. */
   locateCommitted(pageId: number): void {
     if (pageId >= this.capacityPages) this.failPageId(pageId)
-    this.view = this.segments[pageId >>> this.segmentShift]
+    const index = pageId >>> this.segmentShift
+    const view = this.segments[index] as MemoryView | undefined
+    this.view = view === undefined ? this.memory.mapSegment(index) : view
     this.base = (pageId & this.segmentMask) << PAGE_SHIFT
   }
 

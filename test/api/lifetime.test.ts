@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { test } from 'node:test'
 import { open } from '../../src/index.js'
-import { WINDOW_BYTES } from '../../src/pool/pool-file.js'
+import { WINDOW_SHIFT } from '../../src/pmem/native-binding.js'
 import { poolPath } from './support.js'
 
 const countDescriptors = (): number => fs.readdirSync('/proc/self/fd').length
@@ -26,7 +26,7 @@ test('ten thousand open/close cycles leave no mapping, no descriptor and no lock
 
 test('a value longer than a mapped window is stored and read whole, by copy and by view', (t) => {
   const path = poolPath(t)
-  const value = Buffer.alloc(WINDOW_BYTES + 12_345)
+  const value = Buffer.alloc(4096 * 2 ** WINDOW_SHIFT + 12_345)
   for (let i = 0; i < value.length; i += 4096) value.writeUInt32LE(i + 1, i)
   let store = open(path, { valueEncoding: 'binary', keyEncoding: 'utf8' })
   store.put('small', Buffer.from('s'))

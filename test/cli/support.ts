@@ -1,9 +1,11 @@
+import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { open } from 'daxkv'
 import { buildSync } from 'esbuild'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -66,4 +68,14 @@ export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'daxkv-cli-test-'))
   after(() => rmSync(directory, { recursive: true, force: true }))
   return directory
+}
+
+/** What the command line calls the size of a new pool in this directory: it depends on the medium. */
+export function newPoolSize(directory: string): string {
+  using store = open(join(directory, 'size.pool'))
+  const { granularity } = store.persistence
+  // Under granularity page the log is a ring, and longer.
+  const mebibytes = granularity === 'page' ? 24 : 8
+  assert.equal(store.stats().capacityBytes, mebibytes * 1024 * 1024)
+  return `${mebibytes} MiB`
 }

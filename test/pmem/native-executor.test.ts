@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { nativeAddon } from '../../src/pmem/native-binding.js'
 import type { PersistCounters } from '../../src/pmem/persistent-memory.js'
 import * as P from '../../src/pmem/program.js'
-import { FOLDERS, hasCode, randomWords, readFilePage, runWords, stagingFrame, withPool } from './native-support.js'
+import { FOLDERS, hasCode, randomWords, readFilePage, runWords, segmentOf, stagingFrame, withPool } from './native-support.js'
 
 const FULL = 0xffffffff
 
@@ -24,7 +24,7 @@ for (const folder of FOLDERS) {
           line === 1 || line === 3 || line === 63 ? Buffer.alloc(64, 0xab) : before.subarray(line * 64, line * 64 + 64)
         assert.deepEqual(after.subarray(line * 64, line * 64 + 64), expected, `line ${line}`)
       }
-      assert.ok(memory.segments[0].u8.subarray(7 * 4096, 8 * 4096).equals(after), 'JavaScript sees the same bytes')
+      assert.ok(segmentOf(memory, 0).u8.subarray(7 * 4096, 8 * 4096).equals(after), 'JavaScript sees the same bytes')
     })
   })
 }
@@ -71,7 +71,7 @@ test('under granularity page stores in several segments cost one sync', async ()
     runWords(memory, [P.OP_STORE, 2, 0, FULL, FULL, P.OP_STORE, 30, 0, 1, 0, P.OP_FENCE])
     assert.equal(memory.counters.syncs, 1)
     assert.equal(readFilePage(fd, 30)[63], 0x11)
-    assert.equal(memory.segments[3].u8[6 * 4096], 0x11)
+    assert.equal(segmentOf(memory, 3).u8[6 * 4096], 0x11)
   })
 })
 
@@ -228,7 +228,7 @@ test('a read-only pool refuses programs, extents and growth, and can be verified
     assert.throws(() => memory.run(0), hasCode('READ_ONLY'))
     assert.throws(() => memory.writeExtent(1, Buffer.alloc(1), new Uint32Array(2)), hasCode('READ_ONLY'))
     assert.throws(() => memory.grow(1 << 20), hasCode('READ_ONLY'))
-    assert.equal(memory.segments[0].u8[5 * 4096 + 2], 7)
+    assert.equal(segmentOf(memory, 0).u8[5 * 4096 + 2], 7)
     assert.equal(memory.verifyPage(3), false)
   })
 })

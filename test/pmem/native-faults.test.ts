@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { test } from 'node:test'
 import { OP_FENCE, OP_RECORD, OP_STORE, RECORD_UNDO } from '../../src/pmem/program.js'
-import { FOLDERS, hasCode, readFilePage, runWords, withPool } from './native-support.js'
+import { FOLDERS, hasCode, readFilePage, runWords, segmentOf, withPool } from './native-support.js'
 
 // The library's `lib` setting has no DOM, and with it no WebAssembly; this is all the test needs of it.
 declare const WebAssembly: {
@@ -82,18 +82,18 @@ test('the view is shared again after the repair: it sees what the executor store
 
 test('more stray writes than the queue holds are all undone', async () => {
   await withPool({ pages: 300, segmentShift: 6 }, ({ memory }) => {
-    for (let page = 0; page < 300; page++) memory.segments[page >>> 6].u8[(page & 63) * 4096] = 255 - (page & 255)
+    for (let page = 0; page < 300; page++) segmentOf(memory, page >>> 6).u8[(page & 63) * 4096] = 255 - (page & 255)
     let taken = 0
     while (memory.takeFault() !== undefined) taken++
     assert.equal(taken, 64)
-    for (let page = 0; page < 300; page++) assert.equal(memory.segments[page >>> 6].u8[(page & 63) * 4096], page & 255)
+    for (let page = 0; page < 300; page++) assert.equal(segmentOf(memory, page >>> 6).u8[(page & 63) * 4096], page & 255)
     assert.equal(memory.faultWords[0], 0)
   })
 })
 
 test('a stray write beyond the end of the file ends as a fault, not as an endless one', async () => {
   await withPool({}, ({ memory }) => {
-    memory.segments[0].u8[100 * 4096] = 1
+    segmentOf(memory, 0).u8[100 * 4096] = 1
     const kinds = new Set<string>()
     for (let fault = memory.takeFault(); fault !== undefined; fault = memory.takeFault()) kinds.add(fault.kind)
     assert.deepEqual([...kinds].sort(), ['bus', 'write'])

@@ -8,7 +8,7 @@ import { listUnsafeRanges, repairExtents } from '../../src/pmem/native-extents.j
 import { zeroFill } from '../../src/pmem/native-file.js'
 import { NativeMemory } from '../../src/pmem/native-memory.js'
 import { OP_FENCE, OP_STORE } from '../../src/pmem/program.js'
-import { FOLDERS, hasCode, readFilePage, runWords, stagingFrame, withPool } from './native-support.js'
+import { FOLDERS, hasCode, readFilePage, runWords, segmentOf, stagingFrame, withPool } from './native-support.js'
 
 for (const folder of FOLDERS) {
   test(`growth in ${folder} appends written zeros, inside a segment and into new ones`, async () => {
@@ -24,7 +24,7 @@ for (const folder of FOLDERS) {
       assert.deepEqual(listUnsafeRanges(fd, file, 40 * 4096), [])
       for (let page = 8; page < 40; page++) {
         assert.ok(
-          memory.segments[page >>> 3].u8
+          segmentOf(memory, page >>> 3).u8
             .subarray((page & 7) * 4096, ((page & 7) + 1) * 4096)
             .every((byte) => byte === 0),
         )

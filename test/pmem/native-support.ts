@@ -4,6 +4,7 @@ import path from 'node:path'
 import { DaxkvError } from '../../src/errors.js'
 import type { DaxkvErrorCode } from '../../src/errors.js'
 import { zeroFill } from '../../src/pmem/native-file.js'
+import type { MemoryView } from '../../src/pmem/memory-view.js'
 import { NativeMemory } from '../../src/pmem/native-memory.js'
 import type { NativeMemoryOptions } from '../../src/pmem/native-memory.js'
 import { PAGE_BYTES } from '../../src/pmem/program.js'
@@ -88,4 +89,9 @@ export function randomWords(seed: number): () => number {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
     return (mixed ^ (mixed >>> 14)) >>> 0
   }
+}
+
+/** A mapped segment, made visible if nothing has needed it yet. */
+export function segmentOf(memory: NativeMemory, index: number): MemoryView {
+  return (memory.segments[index] as MemoryView | undefined) ?? memory.mapSegment(index)
 }

@@ -1,3 +1,4 @@
+import type { MemoryView } from '../../src/pmem/memory-view.js'
 import xxhash from 'xxhash-wasm'
 import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
 import type { SimulatedMemoryOptions } from '../../src/pmem/simulated-memory.js'
@@ -36,7 +37,8 @@ export function frame(memory: PersistentMemory, index: number): Buffer {
 /** The bytes of one page of the pool. */
 export function page(memory: PersistentMemory, pageId: number): Buffer {
   const inSegment = pageId % (1 << memory.segmentShift)
-  const { u8 } = memory.segments[pageId >>> memory.segmentShift]
+  const index = pageId >>> memory.segmentShift
+  const { u8 } = (memory.segments[index] as MemoryView | undefined) ?? memory.mapSegment(index)
   return u8.subarray(inSegment * PAGE_BYTES, (inSegment + 1) * PAGE_BYTES)
 }
 
