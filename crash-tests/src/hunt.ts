@@ -1,4 +1,4 @@
-import type { CrashOptions } from './crash-states.js'
+import { amountFor, FEW, FEWER } from './amounts.js'
 import { Explorer } from './explorer.js'
 import { exploreNested } from './nested.js'
 import type { NestedOptions } from './nested.js'
@@ -43,7 +43,7 @@ export interface HuntResult {
 }
 
 /** The first steps meet every rule: overflowing records, merges that free dirty pages, growth, savepoints. */
-const SCRIPT: readonly StepKind[] = [
+export const SCRIPT: readonly StepKind[] = [
   'createKeyspace',
   'ascendingRun',
   'ascendingRun',
@@ -58,12 +58,10 @@ const SCRIPT: readonly StepKind[] = [
   'ascendingRun',
   'hugeValue',
   'hugeValue',
+  'dropLargeValues',
   'clear',
   'putNew',
 ]
-
-const FEW = { exhaustiveLimit: 12, samples: 6 }
-const FEWER = { exhaustiveLimit: 4, samples: 2 }
 
 /** Chains of crashes for nested exploration. */
 export const CHAINS: readonly { readonly name: string; readonly options: NestedOptions }[] = [
@@ -114,6 +112,7 @@ export const CHAINS: readonly { readonly name: string; readonly options: NestedO
 export const ATTEMPTS = [
   'the workload itself',
   'damage after a clean close',
+  'power failure before fences',
   'power failure during commits',
   'kill during commits',
   ...CHAINS.map(({ name }) => name),
@@ -125,8 +124,8 @@ export function hunt(options: HuntOptions): HuntResult {
   const attempts = [...ATTEMPTS].sort((left, right) => Number(right === options.first) - Number(left === options.first))
   let by = ''
   try {
-    for (const seed of options.seeds) {
-      for (by of attempts) attempt(by, seed, options, explorer)
+    for (by of attempts) {
+      for (const seed of options.seeds) attempt(by, seed, options, explorer)
     }
     return { caught: undefined, images: explorer.counts.distinct }
   } catch (error) {
@@ -141,6 +140,9 @@ export function hunt(options: HuntOptions): HuntResult {
 function attempt(name: string, seed: number, options: HuntOptions, explorer: Explorer): void {
   if (name === 'the workload itself') checkWorkload(seed, options.steps)
   if (name === 'damage after a clean close') checkClosedPool(seed)
+  if (name === 'power failure before fences') {
+    for (const recording of record(seed, options)) explorer.explore(recording, { points: 'frontier', ...FEW })
+  }
   if (name === 'power failure during commits') {
     for (const recording of record(seed, options))
       explorer.explore(recording, { model: 'cache-line', ...amountFor(recording) })
@@ -152,11 +154,6 @@ function attempt(name: string, seed: number, options: HuntOptions, explorer: Exp
   if (chain === undefined) return
   const filter = options.recoveryFilter === undefined ? {} : { filter: options.recoveryFilter }
   for (const recording of record(seed, options)) exploreNested(explorer, recording, { ...chain.options, ...filter })
-}
-
-/** Every crash point is tried, but fewer images at each where a transaction has thousands of them. */
-function amountFor(recording: Recording): CrashOptions {
-  return recording.trace.events.count > 1000 ? { exhaustiveLimit: 4, samples: 2 } : FEW
 }
 
 function record(seed: number, options: HuntOptions): Recording[] {

@@ -9,6 +9,7 @@ import {
 import type { Trace } from '../../src/pmem/event-log.js'
 import type { Granularity } from '../../src/pmem/persistent-memory.js'
 import { LINE_BYTES, PAGE_BYTES } from '../../src/pmem/program.js'
+import type { EngineOptions } from '../../src/tx/engine.js'
 import { crashImages } from './crash-states.js'
 import type { CrashOptions } from './crash-states.js'
 import { CrashViolation } from './explorer.js'
@@ -39,6 +40,7 @@ export interface NestedOptions {
   /** Transactions after each recovery, before the next crash; 0 crashes recovery alone. */
   readonly transactions?: number
   readonly granularity?: Granularity
+  readonly engineOptions?: () => EngineOptions
   /** Changes what recovery left in the trace: a mutant of the executor. */
   readonly filter?: (trace: Trace) => Trace
   /**
@@ -178,7 +180,8 @@ function recordRecovery(
       beforeCommit: (digest: string) => history.push(digest),
       acknowledged: () => memory.mark(MARK_ACKNOWLEDGED, history.length - 1),
     }
-    const workload = new Workload({ memory }, { random: new Random(seed), hooks })
+    const { engineOptions = () => ({}) } = options
+    const workload = new Workload({ memory }, { random: new Random(seed), hooks, engineOptions })
     // The pool held one of two states. What the user has seen once must stay, as if it had been acknowledged.
     history.length = history.indexOf(workload.model.digest, crash.acknowledged) + 1
     if (history.length === 0) throw new Error('the recovered content is no state of the history')

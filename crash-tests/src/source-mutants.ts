@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
+import { pathToFileURL } from 'node:url'
+import { bundle, ROOT } from './bundle.js'
 import type * as Hunt from './hunt.js'
 
 /** A change of the sources: `find` must occur exactly once, or in all `count` places that are changed together. */
@@ -13,8 +13,6 @@ export interface Patch {
   readonly count?: number
 }
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-
 /**
  * Bundles the hunt with some sources changed, and loads it: its own copy of the whole store, wrong in one place. Nothing
  * in the store itself knows about mutants.
@@ -25,42 +23,20 @@ export async function loadMutant(name: string, patches: readonly Patch[]): Promi
     const path = join(ROOT, 'src', patch.file)
     byFile.set(path, [...(byFile.get(path) ?? []), patch])
   }
-  const outfile = join(
-    ROOT,
-    'node_modules',
-    '.cache',
-    'daxkv-mutants',
-    `${name.replace(/[^a-z0-9]+/gi, '-')}-${process.pid}.mjs`,
-  )
-  await build({
-    entryPoints: [join(ROOT, 'crash-tests', 'src', 'hunt.ts')],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    packages: 'external',
-    logLevel: 'silent',
-    // The loader of the addon is CommonJS.
-    banner: {
-      js:
-        "import { createRequire as __createRequire } from 'node:module'\n" +
-        'const require = __createRequire(import.meta.url), __dirname = import.meta.dirname ?? "."\n',
-    },
-    plugins: [
-      {
-        name: 'mutate',
-        setup(bundler) {
-          bundler.onLoad({ filter: /\.ts$/ }, ({ path }) => {
-            const changes = byFile.get(path)
-            if (changes === undefined) return undefined
-            return { contents: changes.reduce(applyPatch, readFileSync(path, 'utf8')), loader: 'ts' as const }
-          })
-        },
+  const path = await bundle('hunt.ts', `mutant-${name.replace(/[^a-z0-9]+/gi, '-')}`, [
+    {
+      name: 'mutate',
+      setup(bundler) {
+        bundler.onLoad({ filter: /\.ts$/ }, (file) => {
+          const changes = byFile.get(file.path)
+          if (changes === undefined) return undefined
+          return { contents: changes.reduce(applyPatch, readFileSync(file.path, 'utf8')), loader: 'ts' as const }
+        })
       },
-    ],
-  })
-  const module = (await import(pathToFileURL(outfile).href)) as typeof Hunt
+    },
+  ])
+  const module = (await import(pathToFileURL(path).href)) as typeof Hunt
+  unlinkSync(path)
   await module.ready
   return module
 }

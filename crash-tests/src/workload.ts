@@ -28,6 +28,7 @@ const WEIGHTS = {
   touchEverything: 2,
   manyPages: 1,
   hugeValue: 1,
+  dropLargeValues: 1,
   createKeyspace: 1,
   dropKeyspace: 1,
   clear: 1,
@@ -232,6 +233,13 @@ export class Workload {
       case 'hugeValue':
         // Frees and allocates long runs in a transaction whose record needs one as well.
         this.#put(name, 'huge', this.#bytes(40_000 + random.below(8_000)))
+        this.#touchEverything()
+        break
+      case 'dropLargeValues':
+        // The same the other way round: most of the space that is free now must not be used yet.
+        for (const [keyspace, entries] of this.model.keyspaces) {
+          for (const [key, value] of [...entries]) if (value.length > 1500) this.#delete(keyspace, key)
+        }
         this.#touchEverything()
         break
       case 'createKeyspace':

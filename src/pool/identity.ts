@@ -101,7 +101,10 @@ function decodeCopy(bytes: Buffer, path: string): Identity | DaxkvError {
     )
   }
   const hash = hashOf(bytes)
-  if (bytes.readUInt32LE(IDENTITY_OFFSET_HASH) !== hash[0] || bytes.readUInt32LE(IDENTITY_OFFSET_HASH + 4) !== hash[1]) {
+  if (
+    bytes.readUInt32LE(IDENTITY_OFFSET_HASH) !== hash[0] ||
+    bytes.readUInt32LE(IDENTITY_OFFSET_HASH + 4) !== hash[1]
+  ) {
     return new DaxkvError('CORRUPT', `${path}: both identity pages fail their checksum`, {
       path,
       offset: 0,
@@ -119,7 +122,11 @@ function decodeCopy(bytes: Buffer, path: string): Identity | DaxkvError {
     logPages >= 2 ** segmentShift ||
     bytes.readUInt32LE(IDENTITY_OFFSET_BITMAP_PAGE) !== PAGE_LOG_START + logPages
   if (geometryFault) {
-    return new DaxkvError('CORRUPT', `${path}: the identity describes an impossible pool`, { path, offset: 0, length: IDENTITY_BYTES })
+    return new DaxkvError('CORRUPT', `${path}: the identity describes an impossible pool`, {
+      path,
+      offset: 0,
+      length: IDENTITY_BYTES,
+    })
   }
   return {
     formatVersion,
@@ -146,4 +153,3 @@ function formatUuid(bytes: Buffer): string {
   const hex = bytes.toString('hex')
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
 }
-

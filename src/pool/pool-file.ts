@@ -88,7 +88,9 @@ function checkExecutor(path: string, options: PoolFileOptions): void {
   const { executor } = options
   const fitting = path === MEMORY_PATH ? 'simulated' : 'native'
   if (executor !== undefined && executor !== fitting) {
-    throw new DaxkvError('INVALID_ARGUMENT', `executor '${executor}' cannot open ${path}: only '${fitting}' can`, { path })
+    throw new DaxkvError('INVALID_ARGUMENT', `executor '${executor}' cannot open ${path}: only '${fitting}' can`, {
+      path,
+    })
   }
 }
 

@@ -1,13 +1,6 @@
 import type { MemoryView } from '../pmem/memory-view.js'
 import { STAGING_CHUNK_FRAMES, STAGING_CHUNK_SHIFT, type PersistentMemory } from '../pmem/persistent-memory.js'
-import {
-  OP_CHECKSUM_FRESH,
-  OP_FENCE,
-  OP_FLUSH,
-  OP_STORE,
-  OP_SYNC_ALL,
-  PAGE_BYTES,
-} from '../pmem/program.js'
+import { OP_CHECKSUM_FRESH, OP_FENCE, OP_FLUSH, OP_STORE, OP_SYNC_ALL, PAGE_BYTES } from '../pmem/program.js'
 
 /**
  * Builds the programs of opening, recovery and closing, where clarity counts and speed does not. Frames are taken from

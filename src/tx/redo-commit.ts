@@ -198,7 +198,8 @@ export class RedoCommitter implements Committer {
       throw new DaxkvError(
         'TX_TOO_LARGE',
         `the transaction's redo record needs ${lines * LINE_BYTES} bytes, the log area of this pool has ` +
-          `${ringLines * LINE_BYTES}: commit smaller transactions, or create the pool with a larger logSizeBytes`,
+          `${ringLines * LINE_BYTES}: commit smaller transactions, open it with logging 'undo' (no such limit, a second ` +
+          'wait for each commit), or create the pool with a larger logSizeBytes',
         { limit: ringLines * LINE_BYTES, actual: lines * LINE_BYTES },
       )
     }

@@ -7,7 +7,10 @@ import { poolPath } from './support.js'
 
 const countDescriptors = (): number => fs.readdirSync('/proc/self/fd').length
 const countMappings = (path: string): number =>
-  fs.readFileSync('/proc/self/maps', 'latin1').split('\n').filter((line) => line.includes(path)).length
+  fs
+    .readFileSync('/proc/self/maps', 'latin1')
+    .split('\n')
+    .filter((line) => line.includes(path)).length
 
 test('ten thousand open/close cycles leave no mapping, no descriptor and no lock, and lose nothing', (t) => {
   const path = poolPath(t)
@@ -33,7 +36,10 @@ test('a value longer than a mapped window is stored and read whole, by copy and 
   store.put('large', value)
   for (let pass = 0; pass < 2; pass++) {
     assert.ok(store.getBinary('large')?.equals(value))
-    assert.equal(store.withView('large', (view) => view.equals(value)), true)
+    assert.equal(
+      store.withView('large', (view) => view.equals(value)),
+      true,
+    )
     assert.equal(store.getBinary('small')?.toString(), 's')
     assert.deepEqual(store.check().problems, [])
     store.close()

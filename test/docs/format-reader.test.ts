@@ -110,6 +110,31 @@ function writePool(logSizeBytes: number): Written {
   return { image, expected }
 }
 
+const RING_PAGES = 16
+
+const newestAnchor = (image: Buffer): Structure => {
+  const [a, b] = [2, 3].map((page) => read(image, page * PAGE, 'anchor'))
+  return a['seq'] > b['seq'] ? a : b
+}
+
+/** A pool whose log is a ring of redo records, the last checkpoint two pages before its end and three commits ago. */
+function writeRing(): Buffer {
+  const memory = new SimulatedMemory({ sizeBytes: 8 * 1024 * 1024, segmentShift: 12 })
+  const engine = Engine.open('ring.pool', { memory, logSizeBytes: RING_PAGES * PAGE, logging: 'redo' })
+  const store = storeOn(engine)
+  for (let i = 0; newestAnchor(memory.image())['ringLine'] !== BigInt(RING_PAGES - 2) * 64n; i++) {
+    store.put(i, 'x'.repeat(i))
+    engine.checkpoint()
+  }
+  store.put('one', 1)
+  store.put('two', 2)
+  // Longer than a page, so that it does not fit the end of the ring.
+  store.put('three', 'y'.repeat(5000))
+  const image = Buffer.from(memory.image())
+  store.close()
+  return image
+}
+
 function root(image: Buffer): Structure {
   const page = read(image, 4 * PAGE, 'root page')
   assert.equal(read(image, 4 * PAGE, 'header')['checksum'], checksum(image, 4))
@@ -202,3 +227,39 @@ for (const logSizeBytes of [1024 * 1024, 16 * 1024]) {
     assert.equal(hash(Buffer.concat(post), salt), image.readBigUInt64LE(log + 40), 'the transaction is finished')
   })
 }
+
+test('the records of a ring are found where the document says, and hold what stands in the pool', () => {
+  const image = writeRing()
+  const anchor = newestAnchor(image)
+  const replayed = Buffer.from(image)
+  let page = 6 + Number(anchor['ringLine']) / 64
+  for (const number of [1, 2, 3]) {
+    if (page === 6 + RING_PAGES) page = 6
+    const record = read(image, page * PAGE, 'record header')
+    assert.equal(record['kind'], 2n)
+    assert.equal(record['epoch'], anchor['epoch'])
+    assert.equal(record['txid'], anchor['txid'] + BigInt(number))
+    assert.equal(record['extents in the table'], 0n)
+    const lines = Number(record['lines of the whole record'])
+    const stream = Buffer.from(image.subarray(page * PAGE, page * PAGE + lines * LINE))
+    const claimed = stream.readBigUInt64LE(56)
+    stream.fill(0, 56, 64)
+    assert.equal(hash(stream, anchor['salt']), claimed)
+
+    const directoryEnd = LINE + Number(record['pages in the directory']) * DIRECTORY_ENTRY
+    let body = Math.ceil(directoryEnd / LINE) * LINE
+    for (let at = LINE; at < directoryEnd; at += DIRECTORY_ENTRY) {
+      const mask = stream.readBigUInt64LE(at + 4)
+      for (let line = 0; line < 64; line++) {
+        if (((mask >> BigInt(line)) & 1n) === 0n) continue
+        stream.copy(replayed, stream.readUInt32LE(at) * PAGE + line * LINE, body, body + LINE)
+        body += LINE
+      }
+    }
+    assert.equal(body, stream.length)
+    assert.equal(lines > 64, number === 3, 'only the last one is longer than a page')
+    page += Math.ceil((lines * LINE) / PAGE)
+  }
+  assert.equal(page, 8, 'the last one lies at the start of the ring')
+  assert.ok(replayed.equals(image), 'replaying what has been applied changes nothing')
+})

@@ -54,8 +54,13 @@ describe('the package index', () => {
     const proofs = [
       ...stdout
         .replaceAll(/\s+/g, ' ')
-        .matchAll(/proved: all (\d+) acknowledged transactions are there(?:, (\d+) more whose .*? cut off)?; none is half/g),
-    ].map(([, acknowledged, more]) => ({ acknowledged: Number(acknowledged), more: Number(more ?? 0) }))
+        .matchAll(
+          /proved: all (\d+) acknowledged transactions are there(?:, (\d+) more whose .*? cut off)?; none is half/g,
+        ),
+    ].map(([, acknowledged, more]) => ({
+      acknowledged: Number(acknowledged),
+      more: Number((more as string | undefined) ?? 0),
+    }))
     assert.equal(proofs.length, 3)
     for (const [run, { more }] of proofs.entries()) {
       // A writer acknowledges each transaction before it begins the next: a kill cuts off one line at most.

@@ -20,7 +20,8 @@ export const KEYSPACES = [
 
 export function* entriesOf(name: (typeof KEYSPACES)[number][0]): Generator<[key: unknown, value: unknown]> {
   if (name === 'people') {
-    for (let i = 0; i < 200; i++) yield [`person ${i}`, { id: i, name: `Name ${i}`, tags: ['a', i], born: new Date(i * 1e9) }]
+    for (let i = 0; i < 200; i++)
+      yield [`person ${i}`, { id: i, name: `Name ${i}`, tags: ['a', i], born: new Date(i * 1e9) }]
     yield [null, 'null']
     yield [true, { nested: { deep: [1, 2, { x: null }] } }]
     yield [-12.5, 'number']
@@ -31,7 +32,7 @@ export function* entriesOf(name: (typeof KEYSPACES)[number][0]): Generator<[key:
     yield ['long value', 'x'.repeat(30_000)] // an extent
     yield ['k'.repeat(1978), 'the longest key']
   } else if (name === 'numbers') {
-    for (let i = 0; i < 500; i++) yield [i * 8_589_934 >>> 0, { i }]
+    for (let i = 0; i < 500; i++) yield [(i * 8_589_934) >>> 0, { i }]
   } else {
     yield [Buffer.alloc(0), Buffer.alloc(0)]
     yield [Buffer.from([0]), Buffer.from([0, 1, 2])]

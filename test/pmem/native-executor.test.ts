@@ -4,7 +4,16 @@ import { test } from 'node:test'
 import { nativeAddon } from '../../src/pmem/native-binding.js'
 import type { PersistCounters } from '../../src/pmem/persistent-memory.js'
 import * as P from '../../src/pmem/program.js'
-import { FOLDERS, hasCode, randomWords, readFilePage, runWords, segmentOf, stagingFrame, withPool } from './native-support.js'
+import {
+  FOLDERS,
+  hasCode,
+  randomWords,
+  readFilePage,
+  runWords,
+  segmentOf,
+  stagingFrame,
+  withPool,
+} from './native-support.js'
 
 const FULL = 0xffffffff
 
@@ -24,7 +33,12 @@ for (const folder of FOLDERS) {
           line === 1 || line === 3 || line === 63 ? Buffer.alloc(64, 0xab) : before.subarray(line * 64, line * 64 + 64)
         assert.deepEqual(after.subarray(line * 64, line * 64 + 64), expected, `line ${line}`)
       }
-      assert.ok(segmentOf(memory, 0).u8.subarray(7 * 4096, 8 * 4096).equals(after), 'JavaScript sees the same bytes')
+      assert.ok(
+        segmentOf(memory, 0)
+          .u8.subarray(7 * 4096, 8 * 4096)
+          .equals(after),
+        'JavaScript sees the same bytes',
+      )
     })
   })
 }

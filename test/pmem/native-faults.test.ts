@@ -86,7 +86,8 @@ test('more stray writes than the queue holds are all undone', async () => {
     let taken = 0
     while (memory.takeFault() !== undefined) taken++
     assert.equal(taken, 64)
-    for (let page = 0; page < 300; page++) assert.equal(segmentOf(memory, page >>> 6).u8[(page & 63) * 4096], page & 255)
+    for (let page = 0; page < 300; page++)
+      assert.equal(segmentOf(memory, page >>> 6).u8[(page & 63) * 4096], page & 255)
     assert.equal(memory.faultWords[0], 0)
   })
 })

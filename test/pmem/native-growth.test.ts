@@ -24,8 +24,8 @@ for (const folder of FOLDERS) {
       assert.deepEqual(listUnsafeRanges(fd, file, 40 * 4096), [])
       for (let page = 8; page < 40; page++) {
         assert.ok(
-          segmentOf(memory, page >>> 3).u8
-            .subarray((page & 7) * 4096, ((page & 7) + 1) * 4096)
+          segmentOf(memory, page >>> 3)
+            .u8.subarray((page & 7) * 4096, ((page & 7) + 1) * 4096)
             .every((byte) => byte === 0),
         )
       }

@@ -17,7 +17,10 @@ function open(): Engine {
 }
 
 const action = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('allocate' as const), pages: fc.integer({ min: 1, max: 60 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('allocate' as const), pages: fc.integer({ min: 1, max: 60 }) }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('free' as const), which: fc.nat() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('commit' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('abort' as const) }) },
@@ -42,8 +45,15 @@ test('pages are never handed out twice, and never while committed or freed in th
           const taken = new Set([...pagesOf(committed), ...pagesOf(pending)])
           for (let i = 0; i < a.pages; i++) assert.ok(!taken.has(page + i), `page ${page + i} handed out twice`)
           const segment = Math.floor(page / geometry.segmentPages)
-          assert.equal(Math.floor((page + a.pages - 1) / geometry.segmentPages), segment, 'an extent stays in a segment')
-          assert.ok(page % geometry.segmentPages >= geometry.reservedPages(segment), 'reserved pages are never handed out')
+          assert.equal(
+            Math.floor((page + a.pages - 1) / geometry.segmentPages),
+            segment,
+            'an extent stays in a segment',
+          )
+          assert.ok(
+            page % geometry.segmentPages >= geometry.reservedPages(segment),
+            'reserved pages are never handed out',
+          )
           assert.ok(page + a.pages <= engine.space.capacityPages)
           pending.set(page, a.pages)
         } else if (a.kind === 'free') {
@@ -102,15 +112,34 @@ test('freeing a page twice, or one that is never allocated, is reported as damag
   engine.begin()
   const page = engine.allocator.allocate()
   engine.allocator.free(page)
-  assert.throws(() => { engine.allocator.free(page) }, { code: 'CORRUPT' })
-  assert.throws(() => { engine.allocator.free(4) }, { code: 'CORRUPT' })
-  assert.throws(() => { engine.allocator.free(engine.space.capacityPages) }, { code: 'CORRUPT' })
+  assert.throws(
+    () => {
+      engine.allocator.free(page)
+    },
+    { code: 'CORRUPT' },
+  )
+  assert.throws(
+    () => {
+      engine.allocator.free(4)
+    },
+    { code: 'CORRUPT' },
+  )
+  assert.throws(
+    () => {
+      engine.allocator.free(engine.space.capacityPages)
+    },
+    { code: 'CORRUPT' },
+  )
   engine.abort()
   engine.close()
 })
 
 test('maxSizeBytes stops growth with limit and actual, and the store goes on', () => {
-  const engine = Engine.open(':memory:', { initialSizeBytes: 64 * PAGE_BYTES, logSizeBytes: 4 * PAGE_BYTES, maxSizeBytes: 80 * PAGE_BYTES })
+  const engine = Engine.open(':memory:', {
+    initialSizeBytes: 64 * PAGE_BYTES,
+    logSizeBytes: 4 * PAGE_BYTES,
+    maxSizeBytes: 80 * PAGE_BYTES,
+  })
   engine.begin()
   assert.throws(
     () => {

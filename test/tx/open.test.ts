@@ -34,7 +34,10 @@ test('an executor that does not fit the path is refused instead of forgetting th
 test('a pool without its default keyspace, opened read-only, says what is missing', (t) => {
   const file = scratch(t)
   Engine.open(file).close()
-  assert.throws(() => open(file, { readOnly: true }), { code: 'READ_ONLY', message: /default keyspace does not exist yet/ })
+  assert.throws(() => open(file, { readOnly: true }), {
+    code: 'READ_ONLY',
+    message: /default keyspace does not exist yet/,
+  })
 })
 
 test('a pool being created has no name until it is complete, and a taken name is left alone', (t) => {
@@ -60,7 +63,13 @@ test('recovery of a finished transaction stores every covered line again before 
   engine.commit()
   const image = memory.image() // as a kill leaves it: the record of the last transaction is complete
 
-  const second = new SimulatedMemory({ sizeBytes: image.length, segmentShift: 8, granularity: 'page', image, record: true })
+  const second = new SimulatedMemory({
+    sizeBytes: image.length,
+    segmentShift: 8,
+    granularity: 'page',
+    image,
+    record: true,
+  })
   const reopened = Engine.open('x', { memory: second, logging: 'undo' })
   assert.equal(reopened.recovery.outcome, 'finished')
   const { events } = second.trace()

@@ -33,7 +33,15 @@ function dirtyLines(space: PageSpace, frame: number): Set<number> {
 }
 
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('edit' as const), page: fc.nat(PAGES - 1), at: fc.nat(4095), length: fc.nat(300) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('edit' as const),
+      page: fc.nat(PAGES - 1),
+      at: fc.nat(4095),
+      length: fc.nat(300),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('savepoint' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('release' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('rollback' as const) }) },
@@ -82,7 +90,8 @@ test('staging with nested savepoints holds exactly what a model of copies holds'
         space.locate(id)
         const got = [...space.view.u8.subarray(space.base, space.base + PAGE_BYTES)]
         assert.deepEqual(got, expected?.bytes ?? new Array<number>(4096).fill(0), `bytes of page ${id}`)
-        if (expected !== undefined) assert.deepEqual(dirtyLines(space, frame), expected.dirty, `dirty lines of page ${id}`)
+        if (expected !== undefined)
+          assert.deepEqual(dirtyLines(space, frame), expected.dirty, `dirty lines of page ${id}`)
       }
     }),
     { numRuns: 150 },
@@ -135,6 +144,16 @@ test('freed pages are flagged, backups are never taken for pages', () => {
 
 test('a page id outside the pool is damage, not an undefined read', () => {
   const space = makeSpace()
-  assert.throws(() => { space.locate(PAGES) }, { code: 'CORRUPT', actual: PAGES })
-  assert.throws(() => { space.stage(0xffff_ffff) }, { code: 'CORRUPT' })
+  assert.throws(
+    () => {
+      space.locate(PAGES)
+    },
+    { code: 'CORRUPT', actual: PAGES },
+  )
+  assert.throws(
+    () => {
+      space.stage(0xffff_ffff)
+    },
+    { code: 'CORRUPT' },
+  )
 })

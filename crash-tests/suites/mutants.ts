@@ -1,0 +1,39 @@
+import * as plain from '../src/hunt.js'
+import { MUTANTS } from '../src/mutants.js'
+import type { Mutant } from '../src/mutants.js'
+import { loadMutant } from '../src/source-mutants.js'
+import type { SuiteOptions, SuiteRow } from './suite.js'
+
+const STEPS = plain.SCRIPT.length
+
+/** Turns off the rules of the protocol one by one: each must be noticed, or be known to do no harm. */
+export async function* mutants({ amount, seed, progress }: SuiteOptions): AsyncGenerator<SuiteRow> {
+  for (const mutant of MUTANTS) {
+    // That an equivalent mutant survives takes a whole hunt to show.
+    if (mutant.equivalent !== undefined && amount === 'quick') {
+      yield { name: `mutant: ${mutant.name}`, result: `equivalent: ${mutant.equivalent}` }
+      continue
+    }
+    progress?.(`mutant: ${mutant.name}`)
+    yield { name: `mutant: ${mutant.name}`, result: await judge(mutant, seed) }
+  }
+}
+
+/** Throws when the mutant does what it must not. */
+async function judge(mutant: Mutant, seed: number): Promise<string> {
+  const { name, rule, equivalent, patches } = mutant
+  const { hunt } = patches === undefined ? plain : await loadMutant(name, patches)
+  const { caught, images } = hunt({
+    seeds: [seed],
+    steps: STEPS,
+    ...(mutant.first === undefined ? {} : { first: mutant.first }),
+    ...(mutant.commitFilter === undefined ? {} : { commitFilter: mutant.commitFilter }),
+    ...(mutant.recoveryFilter === undefined ? {} : { recoveryFilter: mutant.recoveryFilter }),
+  })
+  if (equivalent !== undefined) {
+    if (caught === undefined) return `equivalent, survived ${images} images: ${equivalent}`
+    throw new Error(`"${name}" is listed as equivalent but was caught by ${caught.by}: ${caught.message}`)
+  }
+  if (caught === undefined) throw new Error(`"${name}" survived ${images} images; it breaks the rule: ${rule}`)
+  return `${rule} | caught by ${caught.by}: ${caught.message.split('\n')[0]}`
+}
