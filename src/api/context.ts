@@ -54,6 +54,10 @@ export class StoreContext {
     this.state = engine.readOnly ? STATE_READ_ONLY : 0
     this.maxValueBytes = engine.geometry.maxExtentPages * PAGE_BYTES
     this.trees.add(catalog.tree)
+    // From a failed persist on every call is refused, reads too; it may come between calls (an idle checkpoint).
+    engine.onPoison = () => {
+      this.state |= STATE_POISONED
+    }
   }
 
   /** Runs `action` as a transaction, inside another one as a savepoint. What it throws is thrown on after the abort. */
@@ -132,7 +136,6 @@ export class StoreContext {
     if ((this.state & STATE_DOOMED) !== 0) return
     this.state |= STATE_DOOMED
     this.doom = error
-    this.notePoison()
   }
 
   /** Registers what to do beside the pages if the open transaction is aborted. */
@@ -197,7 +200,6 @@ export class StoreContext {
   private aborted(): void {
     this.state &= ~STATE_DOOMED
     this.doom = undefined
-    this.notePoison()
     this.movePages()
     const mark = this.undoMarks.pop() ?? 0
     // Newest first; what an action registers anew belongs to the level around this one.
@@ -210,15 +212,6 @@ export class StoreContext {
   /** Staged pages have become committed ones, or are gone: positions in them mean nothing any more. */
   private movePages(): void {
     for (const tree of this.trees) tree.version = (tree.version + 1) | 0
-  }
-
-  /** Takes over what the engine knows: from a failed persist on, every call is refused. */
-  private notePoison(): void {
-    try {
-      this.engine.usable()
-    } catch {
-      this.state |= STATE_POISONED
-    }
   }
 
   private refusePromise(result: PromiseLike<unknown>, what: string): DaxkvError {

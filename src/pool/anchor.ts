@@ -39,6 +39,8 @@ export interface Anchor {
   readonly bootId: string
 }
 
+/** 64-bit counters are held as numbers; below this adding one is exact. */
+const MAX_COUNTER = 2 ** 52
 const NO_BOOT_ID = '0'.repeat(32)
 
 /** Writes an anchor to the first 128 bytes of `target`. */
@@ -65,7 +67,7 @@ export function decodeAnchor(bytes: Buffer): Anchor | undefined {
   const hash = hashOf(bytes)
   if (bytes.readUInt32LE(ANCHOR_OFFSET_HASH) !== hash[0]) return undefined
   if (bytes.readUInt32LE(ANCHOR_OFFSET_HASH + 4) !== hash[1]) return undefined
-  return {
+  const anchor: Anchor = {
     seq: readU64(bytes, ANCHOR_OFFSET_SEQ),
     epoch: readU64(bytes, ANCHOR_OFFSET_EPOCH),
     saltLo: bytes.readUInt32LE(ANCHOR_OFFSET_SALT),
@@ -76,6 +78,9 @@ export function decodeAnchor(bytes: Buffer): Anchor | undefined {
     unsafeShutdowns: bytes.readUInt32LE(ANCHOR_OFFSET_UNSAFE_SHUTDOWNS),
     bootId: bytes.toString('hex', ANCHOR_OFFSET_BOOT_ID, ANCHOR_OFFSET_BOOT_ID + 16),
   }
+  // Counters start at one and grow by one: a larger value was not written by anybody, and could not be added to.
+  const largest = Math.max(anchor.seq, anchor.epoch, anchor.txid, anchor.ringLine)
+  return largest < MAX_COUNTER ? anchor : undefined
 }
 
 function hashOf(bytes: Buffer): [number, number] {

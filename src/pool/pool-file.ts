@@ -13,7 +13,7 @@ import type { Granularity, PersistentMemory } from '../pmem/persistent-memory.js
 import { PAGE_BYTES } from '../pmem/program.js'
 import { SimulatedMemory } from '../pmem/simulated-memory.js'
 import { formatPool } from './create.js'
-import { DEFAULT_SEGMENT_SHIFT } from './format.js'
+import { DEFAULT_SEGMENT_SHIFT, PAGE_ROOT, ROOT_OFFSET_CAPACITY_PAGES } from './format.js'
 import { Geometry } from './geometry.js'
 import { decodeIdentity, type Identity, MAX_SEGMENT_SHIFT, MIN_SEGMENT_SHIFT } from './identity.js'
 
@@ -225,13 +225,23 @@ function openFile(fd: number, path: string, options: PoolFileOptions): PoolFile 
         actual: sizeBytes,
       })
     }
-    if (!options.readOnly) repairExtents(fd, path, sizeBytes)
+    if (!options.readOnly) repairExtents(fd, path, Math.min(sizeBytes, usedBytes(fd)))
     return { memory: map(fd, path, sizeBytes, identity.segmentShift, options), identity }
   } catch (error) {
     if (locked) unlockPool(fd)
     closeQuietly(fd)
     throw error
   }
+}
+
+/**
+ * What of the file belongs to the pool, by the capacity in the root page as it stands: a longer file is ignored, so its
+ * rest is nothing to repair. A growth that only the log knows of has written and synced its pages itself.
+ */
+function usedBytes(fd: number): number {
+  const capacity = Buffer.alloc(4)
+  readSync(fd, capacity, 0, 4, PAGE_ROOT * PAGE_BYTES + ROOT_OFFSET_CAPACITY_PAGES)
+  return capacity.readUInt32LE(0) * PAGE_BYTES
 }
 
 /**

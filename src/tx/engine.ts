@@ -28,7 +28,7 @@ import { Growth } from './growth.js'
 import { pageBytes } from './log-record.js'
 import { PageSpace } from './page-space.js'
 import { RedoCommitter } from './redo-commit.js'
-import { newestAnchor, readAnchors, recover, type Recovery, writeNextAnchor } from './recovery.js'
+import { newestAnchor, readAnchors, recover, type Recovery, refuseRottenAnchor, writeNextAnchor } from './recovery.js'
 
 const MIB = 1024 * 1024
 
@@ -69,7 +69,7 @@ export interface EngineStats {
   readonly capacityPages: number
   readonly allocatedPages: number
   readonly logPages: number
-  /** Id of the last transaction; counts all transactions the pool ever committed, rolled-back ones included. */
+  /** Id of the last transaction; ids grow by one, and start again from the last known one after a kill (with a new epoch). */
   readonly txid: number
   /** Commits by this process. */
   readonly commits: number
@@ -104,6 +104,8 @@ export class Engine {
   private depthNow = 0
   private closed = false
   private poison: DaxkvError | undefined
+  /** Called when a persist has failed, which may be in the middle of nobody's call (an idle checkpoint). */
+  onPoison: (() => void) | undefined
   private idleTimer: NodeJS.Timeout | undefined
   private sequenceAtTimer = 0
 
@@ -200,6 +202,11 @@ export class Engine {
       this.depthNow--
       return
     }
+    // A nested level may have swallowed the failure that poisoned the store: nothing is acknowledged after it.
+    if (this.poison !== undefined) {
+      this.abort()
+      this.usable()
+    }
     // A fault while the transaction read pages may have put made-up zeros into what is staged.
     if (this.faultWords[0] !== 0) {
       const fault = this.faultError()
@@ -217,8 +224,7 @@ export class Engine {
     this.depthNow = 0
     if (!stored) return
     this.sequence++
-    // With nothing staged any more: a checkpoint that fails now poisons, but has nothing to take back.
-    if (this.committer.checkpointDue) this.checkpoint()
+    if (this.committer.checkpointDue) this.checkpointQuietly()
     else if (this.committer.hasUnfreedLog && this.idleTimer === undefined) this.watchIdleness()
   }
 
@@ -233,11 +239,25 @@ export class Engine {
     try {
       this.committer.checkpoint()
     } catch (error) {
-      if (poisons(error)) this.poison = error
+      if (poisons(error)) this.setPoison(error)
       throw error
     } finally {
       this.space.clear()
     }
+  }
+
+  /** A checkpoint nobody asked for: what was committed is durable, so a failure poisons the store and is told by the next call. */
+  private checkpointQuietly(): void {
+    try {
+      this.checkpoint()
+    } catch (error) {
+      if (this.poison === undefined) throw error
+    }
+  }
+
+  private setPoison(error: DaxkvError): void {
+    this.poison = error
+    this.onPoison?.()
   }
 
   /** Forgets the innermost transaction's edits. */
@@ -309,7 +329,9 @@ export class Engine {
   }
 
   private openForWriting(): { anchor: Anchor; recovery: Recovery } {
-    const { anchor, recovery } = recover(this.memory, this.geometry, this.path)
+    const { anchor, recovery } = recover(this.memory, this.geometry, this.path, () => {
+      this.checkFault()
+    })
     this.loadCapacity()
     const next = this.writeAnchor({ ...anchor, txid: Math.max(anchor.txid, recovery.txid) }, false)
     this.committer.startEpoch(next)
@@ -317,7 +339,12 @@ export class Engine {
   }
 
   private openReadOnly(): { anchor: Anchor; recovery: Recovery } {
-    const anchor = newestAnchor(readAnchors(this.memory))
+    const anchors = readAnchors(this.memory)
+    const anchor = newestAnchor(anchors)
+    this.checkFault()
+    if (anchor !== undefined && anchors.includes(undefined)) {
+      refuseRottenAnchor(this.memory, this.geometry, anchor, anchor.txid, this.path)
+    }
     if (anchor?.clean !== true) {
       throw new DaxkvError(
         'NEEDS_RECOVERY',
@@ -395,26 +422,23 @@ export class Engine {
         this.watchIdleness()
         return
       }
-      try {
-        this.checkpoint()
-      } catch {
-        // The store is poisoned: the next call says so.
-      }
+      this.checkpointQuietly()
     }, IDLE_CHECKPOINT_MS)
     this.idleTimer.unref()
   }
 
   private grow(pages: number): void {
+    this.usable()
     try {
       this.growth.grow(pages, this.committer)
     } catch (error) {
-      if (poisons(error)) this.poison = error
+      if (poisons(error)) this.setPoison(error)
       throw error
     }
   }
 
   private failCommit(error: unknown): never {
-    if (poisons(error)) this.poison = error
+    if (poisons(error)) this.setPoison(error)
     this.abort()
     throw error
   }

@@ -132,6 +132,21 @@ export function readRecord(
   }
 }
 
+/** What the header at a page start claims, unproved; undefined where there is none. */
+export function peekRecord(
+  memory: PersistentMemory,
+  pageId: number,
+): { kind: number; epoch: number; txid: number } | undefined {
+  const { view, base } = pageBytes(memory, pageId)
+  const head = view.u8.subarray(base, base + RECORD_HEADER_BYTES)
+  if (head.readUInt32LE(RECORD_OFFSET_MAGIC) !== RECORD_MAGIC) return undefined
+  return {
+    kind: head.readUInt32LE(RECORD_OFFSET_KIND),
+    epoch: readU64(head, RECORD_OFFSET_EPOCH),
+    txid: readU64(head, RECORD_OFFSET_TXID),
+  }
+}
+
 /** Copies the record's bytes from the slot and its extents into one buffer; undefined when they cannot be a record. */
 function gather(
   memory: PersistentMemory,

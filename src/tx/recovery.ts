@@ -9,7 +9,7 @@ import { type Anchor, decodeAnchor, encodeAnchor } from '../pool/anchor.js'
 import { ANCHOR_BYTES, PAGE_ANCHOR_A, PAGE_ANCHOR_B, PAGE_LOG_START } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
 import { ProgramBuilder } from '../pool/program-builder.js'
-import { eachLine, type LogRecord, pageBytes, postImageMatches, readRecord } from './log-record.js'
+import { eachLine, type LogRecord, pageBytes, peekRecord, postImageMatches, readRecord } from './log-record.js'
 import { findRedoRecords, RECOVERY_BATCH_FRAMES, restoreRecords } from './redo-recovery.js'
 
 /** What the open procedure found and did. */
@@ -42,14 +42,19 @@ export function newestAnchor(anchors: (Anchor | undefined)[]): Anchor | undefine
   return a.seq >= b.seq ? a : b
 }
 
-/** Runs steps 1 to 5 of the open procedure and returns the anchor they were based on. */
+/**
+ * Runs steps 1 to 5 of the open procedure and returns the anchor they were based on. `checkFault` throws when the mapping
+ * has faulted: an unreadable log page reads as zeros, and must not be taken for a log without records.
+ */
 export function recover(
   memory: PersistentMemory,
   geometry: Geometry,
   path: string,
+  checkFault: () => void,
 ): { anchor: Anchor; recovery: Recovery } {
   const anchors = readAnchors(memory)
   const anchor = newestAnchor(anchors)
+  checkFault()
   if (anchor === undefined) {
     throw new DaxkvError('CORRUPT', `${path}: both anchor pages fail their checksum; restore the pool from a backup`, {
       path,
@@ -76,6 +81,11 @@ export function recover(
   const record = readRecord(memory, geometry, anchor, slot)
   const isUndo = record !== undefined && record.txid > anchor.txid && record.kind !== RECORD_REDO
   const redo = isUndo ? [] : findRedoRecords(memory, geometry, anchor)
+  checkFault()
+  if (anchors.includes(undefined)) {
+    const last = redo.length > 0 ? redo[redo.length - 1].txid : isUndo ? record.txid : anchor.txid
+    refuseRottenAnchor(memory, geometry, anchor, last, path)
+  }
   let recovery = nothingFound(anchor)
   // 3. Redo. 4. Undo.
   if (redo.length > 0) {
@@ -86,9 +96,38 @@ export function recover(
     recovery = resolve(memory, builder, record, anchor, path)
   }
 
+  // What was compared with the record may have been zeros, too; the epoch must not move on then.
+  checkFault()
   // 5. Everything durable before the anchor makes the record dead (rule "rollback fenced before the epoch bump").
   builder.syncAll().run()
   return { anchor, recovery }
+}
+
+/**
+ * With one anchor copy invalid, tells a torn write of it (legal, nothing depended on it yet) from rot of the newer copy,
+ * which would make the store forget everything since: the log then holds records that the older copy does not know of.
+ * A torn last record bears the id after the last found; a header beyond that proves an anchor that has been lost.
+ */
+export function refuseRottenAnchor(
+  memory: PersistentMemory,
+  geometry: Geometry,
+  anchor: Anchor,
+  lastTxid: number,
+  path: string,
+): void {
+  for (let page = PAGE_LOG_START; page < PAGE_LOG_START + geometry.logPages; page++) {
+    const header = peekRecord(memory, page)
+    if (header === undefined) continue
+    // Under undo the anchor stays as it was at open and the slot keeps one record: a torn one may be of any transaction.
+    const known = header.kind === RECORD_UNDO || header.txid <= lastTxid + 1
+    if (header.epoch < anchor.epoch || (header.epoch === anchor.epoch && known)) continue
+    throw new DaxkvError(
+      'CORRUPT',
+      `${path}: one anchor page fails its checksum, and the log knows of transaction ${header.txid} of epoch ${header.epoch}, ` +
+        `which the other one (epoch ${anchor.epoch}, transaction ${lastTxid}) does not lead to: restore the pool from a backup`,
+      { path, offset: PAGE_ANCHOR_A * 4096, length: 2 * 4096 },
+    )
+  }
 }
 
 function nothingFound(anchor: Anchor): Recovery {

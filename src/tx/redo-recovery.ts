@@ -1,6 +1,6 @@
 /** Finding redo records in the ring, and making them durable before they are replayed. */
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
-import { LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES, RECORD_REDO } from '../pmem/program.js'
+import { LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES, RECORD_OFFSET_EXTENT_COUNT, RECORD_REDO } from '../pmem/program.js'
 import type { Anchor } from '../pool/anchor.js'
 import { PAGE_LOG_START } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
@@ -39,7 +39,9 @@ export function findRedoRecords(memory: PersistentMemory, geometry: Geometry, an
     const room = { page: PAGE_LOG_START + page, pages: endPage - page }
     const record = readRecord(memory, geometry, anchor, room)
     const expected = anchor.txid + records.length + 1
-    return record?.kind === RECORD_REDO && record.txid === expected ? record : undefined
+    if (record?.kind !== RECORD_REDO || record.txid !== expected) return undefined
+    // Redo records have no extents; their bytes are restored to one run of pages.
+    return record.bytes.readUInt32LE(RECORD_OFFSET_EXTENT_COUNT) === 0 ? record : undefined
   }
 }
 
