@@ -138,7 +138,7 @@ export function hunt(options: HuntOptions): HuntResult {
 }
 
 function attempt(name: string, seed: number, options: HuntOptions, explorer: Explorer): void {
-  if (name === 'the workload itself') checkWorkload(seed, options.steps)
+  if (name === 'the workload itself') checkWorkload(seed, options.steps * 4)
   if (name === 'damage after a clean close') checkClosedPool(seed)
   if (name === 'power failure before fences') {
     for (const recording of record(seed, options)) explorer.explore(recording, { points: 'frontier', ...FEW })

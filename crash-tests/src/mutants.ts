@@ -31,7 +31,7 @@ function extentsFrom(words: string): Patch[] {
   const flag = '(globalThis as { extents?: boolean }).extents'
   return [
     { file: COMMIT, find: FIND_EXTENTS, replace: `;${flag} = true; ${FIND_EXTENTS}; ${flag} = false` },
-    { file: ALLOCATOR, find: TAKEN, replace: `${TAKEN.replace('= ', `= ${flag} === true ? ${words} : `)}` },
+    { file: ALLOCATOR, find: TAKEN, replace: TAKEN.replace('= ', `= ${flag} === true ? ${words} : `) },
   ]
 }
 

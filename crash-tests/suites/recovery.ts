@@ -47,7 +47,9 @@ const MORE_CHAINS: readonly { readonly name: string; readonly options: NestedOpt
   },
 ]
 
-const STEPS = { quick: 24, full: 60, long: 120 }
+const STEPS = { quick: SCRIPT.length, full: 60, long: 120 }
+/** Of the crashes that a chain begins with. */
+const SHARE = { quick: 0.34, full: 1, long: 1 }
 const SEEDS = { quick: 1, full: 3, long: Infinity }
 
 /** Crashes of the recovery itself, at each of its stores, flushes and fences, and of what comes after it. */
@@ -68,7 +70,8 @@ export function* recovery({ amount, seed, progress }: SuiteOptions): Generator<S
       let images = 0
       recordings.forEach((recording, index) => {
         progress?.(`${name}, seed ${seed + run}: ${index + 1} of ${recordings.length} traces`)
-        const counts = exploreNested(explorer, recording, { ...options, engineOptions })
+        const chain = withShare(options.chain, SHARE[amount])
+        const counts = exploreNested(explorer, recording, { ...options, chain, engineOptions })
         recoveries += counts.recoveries
         images += counts.images
       })
@@ -76,4 +79,9 @@ export function* recovery({ amount, seed, progress }: SuiteOptions): Generator<S
       yield { name: `${name}, seed ${seed + run}`, result, images: explorer.counts.distinct - before }
     }
   }
+}
+
+function withShare([first, ...rest]: NestedOptions['chain'], share: number): NestedOptions['chain'] {
+  const most = first.most === undefined ? {} : { most: Math.max(1, Math.round(first.most * share)) }
+  return [{ ...first, ...most }, ...rest]
 }

@@ -19,7 +19,8 @@ export interface NativePool {
   grow(newByteLength: number): number
   limitTo(byteLength: number): number
   addChunk(): number | ArrayBuffer
-  trimChunks(keep: number): void
+  /** How many chunks there are now: more than `keep` when one could not be detached. */
+  trimChunks(keep: number): number
   reserveProgram(words: number): number | ArrayBuffer
   close(): number
 }

@@ -159,8 +159,8 @@ export class NativeMemory implements PersistentMemory {
   trimStagingChunks(keep: number): void {
     this.#assertOpen()
     if (keep >= this.stagingChunks.length) return
-    this.stagingChunks.length = keep
-    this.#pool.trimChunks(keep)
+    // what the addon could not let go of stays in use: both lists must name the same frames
+    this.stagingChunks.length = this.#pool.trimChunks(keep)
   }
 
   // Hot path: no argument crosses into native code and no result comes back, everything is in the control block.

@@ -2,6 +2,7 @@
  * What the engine asks of a logging policy. `commit.ts` (undo) and `redo-commit.ts` are the two there are; which one runs is
  * independent of the granularity, which only the executor knows.
  */
+import { DaxkvError } from '../errors.js'
 import { OP_RECORD } from '../pmem/program.js'
 import type { Anchor } from '../pool/anchor.js'
 import type { Run } from '../pool/allocator.js'
@@ -43,6 +44,11 @@ export interface StagedLines {
   readonly frame: number
   readonly maskLo: number
   readonly maskHi: number
+}
+
+/** Only failures of the executor poison the store: what was refused before the first store changed nothing. */
+export function isPersistFailure(error: unknown): error is DaxkvError {
+  return error instanceof DaxkvError && (error.code === 'PERSIST_FAILED' || error.code === 'MEDIA_ERROR')
 }
 
 /** Fixed words of OP_RECORD. */

@@ -23,7 +23,7 @@ import type { Identity } from '../pool/identity.js'
 import { openPoolFile } from '../pool/pool-file.js'
 import { readUnsafeShutdowns } from '../pool/platform.js'
 import { UndoCommitter } from './commit.js'
-import type { Committer, Logging } from './committer.js'
+import { type Committer, isPersistFailure, type Logging } from './committer.js'
 import { Growth } from './growth.js'
 import { pageBytes } from './log-record.js'
 import { PageSpace } from './page-space.js'
@@ -239,7 +239,7 @@ export class Engine {
     try {
       this.committer.checkpoint()
     } catch (error) {
-      if (poisons(error)) this.setPoison(error)
+      if (isPersistFailure(error)) this.setPoison(error)
       throw error
     } finally {
       this.space.clear()
@@ -404,10 +404,11 @@ export class Engine {
 
   private makeCommitter(logPages: number): Committer {
     const { memory, space, allocator } = this
-    if (this.logging === 'redo') return new RedoCommitter(memory, space, logPages)
-    return new UndoCommitter(memory, space, allocator, logPages, (pages) => {
-      this.grow(pages)
+    // Growth on behalf of a record that overflows is committed by the policy whose record it makes room for.
+    const undo: UndoCommitter = new UndoCommitter(memory, space, allocator, logPages, (pages) => {
+      this.grow(pages, undo)
     })
+    return this.logging === 'redo' ? new RedoCommitter(memory, space, logPages, undo) : undo
   }
 
   /** A store that nobody writes to for a while is checkpointed, so that what is in the log does not wait for the next open. */
@@ -427,18 +428,18 @@ export class Engine {
     this.idleTimer.unref()
   }
 
-  private grow(pages: number): void {
+  private grow(pages: number, committer = this.committer): void {
     this.usable()
     try {
-      this.growth.grow(pages, this.committer)
+      this.growth.grow(pages, committer)
     } catch (error) {
-      if (poisons(error)) this.setPoison(error)
+      if (isPersistFailure(error)) this.setPoison(error)
       throw error
     }
   }
 
   private failCommit(error: unknown): never {
-    if (poisons(error)) this.setPoison(error)
+    if (isPersistFailure(error)) this.setPoison(error)
     this.abort()
     throw error
   }
@@ -447,7 +448,8 @@ export class Engine {
     const fault = this.memory.takeFault()
     // One operation may have touched many bad pages; what is left in the queue must not fail the innocent next one.
     while (this.memory.takeFault() !== undefined);
-    if (fault === undefined) return new DaxkvError('MEDIA_ERROR', `${this.path}: the mapping faulted`, { path: this.path })
+    if (fault === undefined)
+      return new DaxkvError('MEDIA_ERROR', `${this.path}: the mapping faulted`, { path: this.path })
     const message =
       fault.kind === 'write'
         ? `${this.path}: a view of the pool was written to; the write was discarded`
@@ -459,11 +461,6 @@ export class Engine {
 
 function defaultLogging(granularity: Granularity): Logging {
   return granularity === 'page' ? 'redo' : 'undo'
-}
-
-/** Only failures of the executor poison: what was refused before the first store changed nothing. */
-function poisons(error: unknown): error is DaxkvError {
-  return error instanceof DaxkvError && (error.code === 'PERSIST_FAILED' || error.code === 'MEDIA_ERROR')
 }
 
 let cachedBootId: string | undefined

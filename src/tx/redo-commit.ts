@@ -8,6 +8,9 @@
  *
  * Checkpoint: OP_SYNC_ALL (all data), then the anchor with txid and ring position, durable: then the ring is free.
  *
+ * A transaction whose record does not fit the ring even so commits by undo between two checkpoints: records of that kind
+ * go on in free pages, so it may be of any size. It waits six times instead of once.
+ *
  * Raw extents were written to free space when the values were put. Small ones are logged from there; large ones, and
  * fresh pages of a record that does not fit the ring, are flushed and fenced before the record instead: a second wait.
  */
@@ -31,7 +34,15 @@ import {
 import { popcount, type Run } from '../pool/allocator.js'
 import { type Anchor, encodeAnchor } from '../pool/anchor.js'
 import { ANCHOR_BYTES, PAGE_LOG_START } from '../pool/format.js'
-import { type Committer, LogEpoch, RECORD_ENTRY_WORDS, RECORD_WORDS, type StagedLines } from './committer.js'
+import type { UndoCommitter } from './commit.js'
+import {
+  type Committer,
+  isPersistFailure,
+  LogEpoch,
+  RECORD_ENTRY_WORDS,
+  RECORD_WORDS,
+  type StagedLines,
+} from './committer.js'
 import { FRAME_BACKUP, FRAME_FREED, FRAME_FRESH, type PageSpace } from './page-space.js'
 import { otherAnchorPage } from './recovery.js'
 import { RedoRing } from './redo-ring.js'
@@ -72,6 +83,8 @@ export class RedoCommitter implements Committer {
     private readonly memory: PersistentMemory,
     private readonly space: PageSpace,
     logPages: number,
+    /** Takes what does not fit the ring. */
+    private readonly undo: UndoCommitter,
   ) {
     this.ring = new RedoRing(logPages)
   }
@@ -104,6 +117,7 @@ export class RedoCommitter implements Committer {
     const plan = this.plan()
     if (plan === undefined) return false
     const pagesNeeded = this.choose(plan)
+    if (pagesNeeded > this.ring.lengthPages) return this.commitByUndo(plan)
     if (this.ring.place(pagesNeeded) < 0 || this.writesOverTouched(plan)) this.checkpointFor(pagesNeeded)
     const page = this.ring.place(pagesNeeded)
     this.memory.run(this.buildProgram(plan, { page: PAGE_LOG_START + page, pages: pagesNeeded }))
@@ -133,6 +147,36 @@ export class RedoCommitter implements Committer {
 
   checkpoint(): void {
     if (this.hasUnfreedLog) this.checkpointFor(1)
+  }
+
+  /**
+   * The checkpoint before: undo relies on everything else being durable, and its record takes the ring's place. The one
+   * after: until the anchor names the ids that undo has used, its record is the newest, and a redo record with the same id
+   * would be overlooked. A crash in between finds the undo record finished, or rolls it back.
+   */
+  private commitByUndo(plan: Plan): boolean {
+    const { undo, memory } = this
+    this.checkpointFor(1)
+    undo.startEpoch(this.anchor)
+    try {
+      if (plan.valuePages > 0) {
+        memory.reserveProgram(plan.valuePages * RECORD_ENTRY_WORDS)
+        memory.run(putValues(memory.program, 0, plan.values, false)) // durable with the first fence of the commit
+      }
+      undo.commit()
+    } catch (error) {
+      // Nothing more is written after a failed persist. Otherwise room for the record was not found, but looked for.
+      if (!isPersistFailure(error)) this.takeOverIds()
+      throw error
+    }
+    this.takeOverIds()
+    return true
+  }
+
+  private takeOverIds(): void {
+    if (this.undo.txid === this.epoch.txid) return
+    this.epoch.start({ ...this.anchor, txid: this.undo.txid })
+    this.checkpointFor(1)
   }
 
   private recorded(page: number, pages: number): void {
@@ -181,7 +225,7 @@ export class RedoCommitter implements Committer {
     return plan
   }
 
-  /** Decides what is logged (C.1, C.2) and returns the pages of the record. Nothing has been stored yet. */
+  /** Decides what is logged (C.1, C.2) and returns the pages of the record, which may be more than the ring has. */
   private choose(plan: Plan): number {
     const ringLines = this.ring.lengthPages * LINES_PER_PAGE
     plan.logValues = plan.valueLines * LINE_BYTES <= MAX_LOGGED_EXTENT_BYTES
@@ -193,15 +237,6 @@ export class RedoCommitter implements Committer {
     if (lines > ringLines) {
       plan.logFresh = false
       lines = linesOf(plan)
-    }
-    if (lines > ringLines) {
-      throw new DaxkvError(
-        'TX_TOO_LARGE',
-        `the transaction's redo record needs ${lines * LINE_BYTES} bytes, the log area of this pool has ` +
-          `${ringLines * LINE_BYTES}: commit smaller transactions, open it with logging 'undo' (no such limit, a second ` +
-          'wait for each commit), or create the pool with a larger logSizeBytes',
-        { limit: ringLines * LINE_BYTES, actual: lines * LINE_BYTES },
-      )
     }
     return pagesFor(lines)
   }

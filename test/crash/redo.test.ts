@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '../../crash-tests/src/random.js'
 import { recordWorkload } from '../../crash-tests/src/recording.js'
+import type { StepKind } from '../../crash-tests/src/workload.js'
 import { ready } from '../../src/pmem/xxh64.js'
 import { engineOptions, explorerOfBoth } from './redo-support.js'
 
@@ -92,4 +93,27 @@ test('redo under granularity cache-line survives power failures: one fence, line
     explorer.explore(recording, { model: 'cache-line', points: 'frontier', exhaustiveLimit: 32, samples: 32 })
   }
   assert.ok(explorer.counts.replayed > 500, JSON.stringify(explorer.counts))
+})
+
+test('transactions that do not fit the ring, committed by undo between two checkpoints, survive power failures and kills', () => {
+  const kinds: StepKind[] = ['ascendingRun', 'touchEverything', 'putNew', 'hugeValue', 'severalKeys', 'touchEverything']
+  const recordings = recordWorkload({
+    seed: 11,
+    steps: 36,
+    initialPages: 40,
+    granularity: 'page',
+    stepsPerTrace: 4,
+    script: Array.from({ length: 36 }, (_, step) =>
+      step < 1 ? 'createKeyspace' : step < 8 ? 'ascendingRun' : kinds[step % kinds.length],
+    ),
+    engineOptions: () => engineOptions('redo', 4),
+  })
+  const explorer = explorerOfBoth('page', 4)
+  for (const recording of recordings) {
+    explorer.explore(recording, { model: 'page', points: 'frontier', exhaustiveLimit: 24, samples: 24 })
+    explorer.explore(recording, { model: 'kill', exhaustiveLimit: 1, samples: 1, torn: false })
+  }
+  // Only undo records are found finished or rolled back.
+  const { finished, rolledBack } = explorer.counts
+  assert.ok(finished > 20 && rolledBack > 100, JSON.stringify(explorer.counts))
 })

@@ -237,6 +237,32 @@ test('staging chunks come and go, and the program keeps its words when it grows'
   })
 })
 
+test('a staging chunk that cannot be detached stays in both lists', async () => {
+  const addon = nativeAddon()
+  const { openPool } = addon
+  // Keeps one chunk more than it is asked to, as the addon does when V8 refuses to detach it.
+  const reluctant: typeof openPool = (...args) => {
+    const pool = openPool(...args)
+    if (typeof pool === 'number') return pool
+    const { trimChunks } = pool
+    return Object.assign(pool, { trimChunks: (keep: number) => trimChunks(keep + 1) })
+  }
+  Object.assign(addon, { openPool: reluctant })
+  try {
+    await withPool({}, ({ memory, fd }) => {
+      for (let i = 0; i < 4; i++) memory.addStagingChunk()
+      memory.trimStagingChunks(1)
+      assert.equal(memory.stagingChunks.length, 2)
+      memory.addStagingChunk()
+      stagingFrame(memory, 2 * 128).fill(0x43)
+      runWords(memory, [P.OP_STORE, 6, 2 * 128, FULL, FULL, P.OP_FENCE])
+      assert.ok(readFilePage(fd, 6).every((byte) => byte === 0x43))
+    })
+  } finally {
+    Object.assign(addon, { openPool })
+  }
+})
+
 test('a read-only pool refuses programs, extents and growth, and can be verified', async () => {
   await withPool({ readOnly: true }, ({ memory }) => {
     assert.throws(() => memory.run(0), hasCode('READ_ONLY'))

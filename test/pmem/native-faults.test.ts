@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { test } from 'node:test'
-import { OP_FENCE, OP_RECORD, OP_STORE, RECORD_UNDO } from '../../src/pmem/program.js'
+import { FRAME_IN_POOL, OP_FENCE, OP_RECORD, OP_STORE, RECORD_REDO, RECORD_UNDO } from '../../src/pmem/program.js'
 import { FOLDERS, hasCode, readFilePage, runWords, segmentOf, withPool } from './native-support.js'
 
 // The library's `lib` setting has no DOM, and with it no WebAssembly; this is all the test needs of it.
@@ -51,6 +51,21 @@ test('a fault inside the executor is MEDIA_ERROR with offset and length, and not
     assert.deepEqual(memory.takeFault(), { kind: 'bus', offset: 20 * 4096, length: 4096 })
   })
 })
+
+for (const kind of [RECORD_UNDO, RECORD_REDO]) {
+  test(`a record of kind ${kind} whose page faulted is left without its header line`, async () => {
+    await withPool({ pages: 64, forceGranularity: 'cache-line' }, ({ memory, fd }) => {
+      const header = readFilePage(fd, 5).subarray(0, 64)
+      const whole = [OP_RECORD, kind, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 20, kind === RECORD_REDO ? FRAME_IN_POOL : 0, 1, 0]
+      fs.ftruncateSync(fd, 16 * 4096)
+      assert.throws(() => runWords(memory, [...whole, OP_FENCE]), hasCode('MEDIA_ERROR'))
+      assert.ok(readFilePage(fd, 5).subarray(0, 64).equals(header), 'recovery finds no record')
+      fs.ftruncateSync(fd, 64 * 4096)
+      runWords(memory, [...whole, OP_FENCE])
+      assert.ok(!readFilePage(fd, 5).subarray(0, 64).equals(header))
+    })
+  })
+}
 
 test('a stray write into the read-only view is survived, reported and undone', async () => {
   await withPool({}, ({ memory, fd }) => {

@@ -71,7 +71,10 @@ for (const logging of ['redo', 'undo'] as const) {
 test('one rotten anchor copy does not silently take the pool back to an older state', () => {
   const image = killedImage(5)
   image[newestAnchorPage(image) * PAGE_BYTES + 70] ^= 1
-  assert.throws(() => Engine.open('x', { memory: memoryOf(image), ...REDO }), { code: 'CORRUPT', message: /transaction \d+ of epoch/ })
+  assert.throws(() => Engine.open('x', { memory: memoryOf(image), ...REDO }), {
+    code: 'CORRUPT',
+    message: /transaction \d+ of epoch/,
+  })
   assert.throws(() => Engine.open('x', { memory: memoryOf(image), ...REDO, readOnly: true }), { code: 'CORRUPT' })
 })
 
@@ -121,7 +124,12 @@ test('a forged redo record with extents is not restored over what follows the lo
 
 for (const logging of ['redo', 'undo'] as const) {
   test(`a persist that fails inside a swallowed nested transaction is not acknowledged by the outer one (${logging})`, () => {
-    const memory = new SimulatedMemory({ sizeBytes: 64 * PAGE_BYTES, segmentShift: 8, granularity: 'page', record: true })
+    const memory = new SimulatedMemory({
+      sizeBytes: 64 * PAGE_BYTES,
+      segmentShift: 8,
+      granularity: 'page',
+      record: true,
+    })
     const store = storeOn(Engine.open('x', { memory, ...REDO, logging })) as Store
     let inner: unknown
     assert.throws(
@@ -164,7 +172,12 @@ test('a checkpoint that fails after a commit poisons the store, and the commit s
   }
   memory.run = checkpoint
   assert.equal(poisoned, 1)
-  assert.throws(() => { engine.begin() }, { code: 'POISONED' })
+  assert.throws(
+    () => {
+      engine.begin()
+    },
+    { code: 'POISONED' },
+  )
   const reopened = Engine.open('x', { memory: memoryOf(memory.image()), ...REDO })
   assert.equal(reopened.recovery.txid, acknowledged)
   reopened.close()

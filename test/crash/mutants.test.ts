@@ -1,0 +1,9 @@
+import { test } from 'node:test'
+import { mutants } from '../../crash-tests/suites/mutants.js'
+import { ready } from '../../src/pmem/xxh64.js'
+
+await ready
+
+test('every rule of the undo protocol that is turned off is noticed', async (t) => {
+  for await (const row of mutants({ amount: 'quick', seed: 1 })) t.diagnostic(`${row.name}: ${row.result}`)
+})
