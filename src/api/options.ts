@@ -47,10 +47,9 @@ export interface StoreOptions<
   /** The file never grows beyond this many bytes; a transaction that needs more fails with `NO_SPACE`. Default: no limit. */
   readonly maxSizeBytes?: number
   /**
-   * Size of the log area in bytes, fixed when the pool is created. Under granularity page (redo) it limits a transaction:
-   * the changed lines of existing pages must fit, else `TX_TOO_LARGE`; default 16 MiB, at most a quarter of
-   * `maxSizeBytes`. Elsewhere (undo) longer records overflow into free pages; default 1 MiB, less in pools that start below
-   * 8 MiB.
+   * Size of the log area in bytes, fixed when the pool is created. Under granularity page (redo) a longer one makes
+   * checkpoints rarer, and transactions that do not fit wait longer; default 16 MiB, at most a quarter of `maxSizeBytes`.
+   * Elsewhere (undo) longer records overflow into free pages; default 1 MiB, less in pools that start below 8 MiB.
    */
   readonly logSizeBytes?: number
   /** Most bytes of changed pages one transaction may hold in memory; beyond it `TX_TOO_LARGE`. Default 512 MiB. */
@@ -71,8 +70,8 @@ export interface StoreOptions<
    */
   readonly forceGranularity?: Granularity
   /**
-   * How commits are made atomic. `undo`: pre-images are logged, two barriers a commit, transactions of any size. `redo`:
-   * post-images are logged, one barrier a commit; a transaction must fit the log area (`logSizeBytes`). Default: `redo`
+   * How commits are made atomic. `undo`: pre-images are logged, two barriers a commit. `redo`: post-images are
+   * logged, one barrier a commit as long as the transaction fits the log area (`logSizeBytes`). Default: `redo`
    * where a barrier is an msync (granularity `page`), else `undo`. It may change from one open to the next.
    */
   readonly logging?: 'undo' | 'redo'

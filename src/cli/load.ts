@@ -53,9 +53,8 @@ JSON lines are {"key": ..., "value": ...}, optionally with "keyspace": name; oth
 writes is understood. Of a directory all files named *.json are stored, the key is the path below the directory.
 In binary keyspaces strings stand for their UTF-8 bytes.
 
-A transaction also ends after ${formatBytes(BATCH_INPUT_BYTES)} of input, and one that does not fit the log of the pool is stored in smaller
-ones (neither with --batch 0). When a row is refused, its transaction is taken back; the message names the line and says
-how many rows are stored. SIGINT stops after the transaction at hand.
+A transaction also ends after ${formatBytes(BATCH_INPUT_BYTES)} of input (not with --batch 0). When a row is refused, its transaction is
+taken back; the message names the line and says how many rows are stored. SIGINT stops after the transaction at hand.
 
 Examples:
   $ daxkv load orders.pool users.jsonl --keyspace users
@@ -86,8 +85,6 @@ class Loader {
   private store: Store | undefined
   private readonly keyspaces = new Map<string, AnyKeyspace>()
   private batch: Row[] = []
-  /** Falls when a transaction does not fit the log of the pool. */
-  private mostRows: number
   private batchBytes = 0
   private inputBytes = 0
   private transactions = 0
@@ -99,9 +96,7 @@ class Loader {
     private readonly pool: string,
     private readonly options: LoadOptions,
     private readonly input: LoadInput,
-  ) {
-    this.mostRows = options.batch === 0 ? Infinity : options.batch
-  }
+  ) {}
 
   async run(): Promise<void> {
     const progress = new Progress(this.input.totalBytes)
@@ -174,35 +169,19 @@ class Loader {
 
   private batchIsFull(): boolean {
     if (this.options.batch === 0) return false
-    return this.batch.length >= this.mostRows || this.batchBytes >= BATCH_INPUT_BYTES
+    return this.batch.length >= this.options.batch || this.batchBytes >= BATCH_INPUT_BYTES
   }
 
   private commit(): void {
     const { batch } = this
     this.batch = []
     this.batchBytes = 0
-    this.storeRows(batch)
-  }
-
-  /** How many rows fit a log is known only by trying: it depends on how many pages they meet. */
-  private storeRows(rows: Row[]): void {
-    if (rows.length === 0) return
-    try {
-      this.opened(this.options).transaction(() => {
-        for (const row of rows) this.put(row)
-      })
-    } catch (error) {
-      const canSplit = this.options.batch !== 0 && rows.length > 1
-      if (!canSplit || !(error instanceof DaxkvError) || error.code !== 'TX_TOO_LARGE') throw error
-      const half = Math.ceil(rows.length / 2)
-      // The next ones are likely to be as large.
-      this.mostRows = Math.min(this.mostRows, half)
-      this.storeRows(rows.slice(0, half))
-      this.storeRows(rows.slice(half))
-      return
-    }
+    if (batch.length === 0) return
+    this.opened(this.options).transaction(() => {
+      for (const row of batch) this.put(row)
+    })
     this.transactions++
-    this.rows += rows.length
+    this.rows += batch.length
   }
 
   private put({ keyspace, key, value, origin }: Row): void {
