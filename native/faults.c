@@ -28,15 +28,23 @@ struct hit {
 };
 
 /*
- * A spin lock is safe here: its holder touches only the queue, which cannot fault, so a handler never waits for the
- * very thread it interrupted.
+ * A spin lock is safe here: its holder touches only the queue, which cannot fault, and a machine check that the kernel
+ * reports at any instruction is kept back, so a handler never waits for the very thread it interrupted.
  */
-static void queue_lock(struct fault_queue *queue) {
+static void queue_lock(struct fault_queue *queue, sigset_t *mask_before) {
+  sigset_t handled;
+  sigemptyset(&handled);
+  sigaddset(&handled, SIGBUS);
+  sigaddset(&handled, SIGSEGV);
+  pthread_sigmask(SIG_BLOCK, &handled, mask_before);
   while (atomic_flag_test_and_set_explicit(&queue->lock, memory_order_acquire)) {
   }
 }
 
-static void queue_unlock(struct fault_queue *queue) { atomic_flag_clear_explicit(&queue->lock, memory_order_release); }
+static void queue_unlock(struct fault_queue *queue, const sigset_t *mask_before) {
+  atomic_flag_clear_explicit(&queue->lock, memory_order_release);
+  pthread_sigmask(SIG_SETMASK, mask_before, NULL);
+}
 
 static bool find_in_mapping(struct pool *pool, uint32_t index, uint8_t *base, uintptr_t address, struct hit *hit) {
   uintptr_t start = (uintptr_t)base;
@@ -68,14 +76,15 @@ static void note_fault(const struct hit *hit, enum fault_kind kind, uint64_t len
   struct fault_queue *queue = &hit->pool->faults;
   uint64_t offset = hit->page_id << PAGE_SHIFT;
   struct fault fault = {offset & ~(length - 1), length, hit->page_id, kind, hit->in_write_mapping};
-  queue_lock(queue);
+  sigset_t mask_before;
+  queue_lock(queue, &mask_before);
   queue->last = fault;
   if (queue->count < FAULTS_MAX) {
     queue->entries[queue->count++] = fault;
   } else {
     queue->overflowed = true;
   }
-  queue_unlock(queue);
+  queue_unlock(queue, &mask_before);
   atomic_fetch_add(&queue->seen, 1);
   atomic_store(&hit->pool->control->fault_words[0], 1);
 }
@@ -190,7 +199,8 @@ static int remap_all_segments(struct pool *pool) {
 
 int faults_take(struct pool *pool, struct fault *result) {
   struct fault_queue *queue = &pool->faults;
-  queue_lock(queue);
+  sigset_t mask_before;
+  queue_lock(queue, &mask_before);
   bool taken = queue->count > 0;
   bool remap_all = false;
   if (taken) {
@@ -201,7 +211,7 @@ int faults_take(struct pool *pool, struct fault *result) {
     if (remap_all) queue->overflowed = false;
   }
   if (queue->count == 0) atomic_store(&pool->control->fault_words[0], 0);
-  queue_unlock(queue);
+  queue_unlock(queue, &mask_before);
   if (!taken) return 0;
   /*
    * The shared page comes back in every case: where the file is readable again it is repaired, and where it is not

@@ -65,19 +65,24 @@ static void adjust_external(napi_env env, int64_t change) {
   (void)napi_adjust_external_memory(env, change, &total);
 }
 
-/* After this no JavaScript view reaches the memory any more: views have length 0. False if V8 refused. */
 static bool detach_buffer(napi_env env, napi_ref reference) {
   napi_value buffer = NULL;
-  bool detached = napi_get_reference_value(env, reference, &buffer) == napi_ok && buffer != NULL &&
-                  napi_detach_arraybuffer(env, buffer) == napi_ok;
+  if (napi_get_reference_value(env, reference, &buffer) != napi_ok || buffer == NULL) return false;
+  if (napi_detach_arraybuffer(env, buffer) != napi_ok) return false;
   napi_delete_reference(env, reference);
-  return detached;
+  return true;
 }
 
+/*
+ * After this no JavaScript view reaches the memory any more: views have length 0. False if V8 refused: the list then
+ * ends with the buffer that is still attached, so that its memory is neither released nor forgotten.
+ */
 static bool detach_from(napi_env env, struct buffer_list *list, uint32_t keep) {
-  bool all = true;
-  while (list->count > keep) all = detach_buffer(env, list->references[--list->count]) && all;
-  return all;
+  while (list->count > keep) {
+    if (!detach_buffer(env, list->references[list->count - 1])) return false;
+    list->count--;
+  }
+  return true;
 }
 
 static void destroy(struct binding *binding) {
@@ -196,12 +201,14 @@ static napi_value method_window(napi_env env, napi_callback_info info) {
 }
 
 static bool detach_windows(napi_env env, struct binding *binding) {
-  bool all = true;
   while (binding->windows.count > 0) {
     adjust_external(env, (int64_t)binding->window_bytes);
-    all = detach_from(env, &binding->windows, binding->windows.count - 1) && all;
+    if (!detach_from(env, &binding->windows, binding->windows.count - 1)) {
+      adjust_external(env, -(int64_t)binding->window_bytes);
+      return false;
+    }
   }
-  return all;
+  return true;
 }
 
 /* grow(newByteLength): 0, or an errno */
@@ -245,7 +252,7 @@ static napi_value method_add_chunk(napi_env env, napi_callback_info info) {
   return buffer;
 }
 
-/* trimChunks(keep) */
+/* trimChunks(keep): how many chunks there are now; more than `keep` when V8 would not let go of one */
 static napi_value method_trim_chunks(napi_env env, napi_callback_info info) {
   napi_value argument;
   void *data = NULL;
@@ -253,9 +260,9 @@ static napi_value method_trim_chunks(napi_env env, napi_callback_info info) {
   if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
   struct binding *binding = data;
   if (!is_open(env, binding) || !util_integer(env, argument, UINT32_MAX, &keep)) return NULL;
-  /* Memory a view still reaches is leaked rather than pulled from under it. */
-  if (detach_from(env, &binding->chunks, (uint32_t)keep)) pool_trim_chunks(binding->pool, (uint32_t)keep);
-  return NULL;
+  (void)detach_from(env, &binding->chunks, (uint32_t)keep);
+  pool_trim_chunks(binding->pool, binding->chunks.count);
+  return util_number(env, binding->chunks.count);
 }
 
 /* reserveProgram(words): a new ArrayBuffer with the old contents (the old one is detached), or an errno */

@@ -138,6 +138,7 @@ static struct record_header make_header(const struct pool *pool, const uint32_t 
 }
 
 void record_write(struct pool *pool, const uint32_t *record) {
+  uint32_t faults_before = atomic_load(&pool->faults.seen);
   struct record_header header = make_header(pool, record);
   struct record_stream stream = {.pool = pool, .next_extent = record + RECORD_WORDS};
   stream.page = record[RECORD_WORD_LOG_PAGE];
@@ -150,5 +151,7 @@ void record_write(struct pool *pool, const uint32_t *record) {
   put_directory(&stream, record);
   put_bodies(&stream, record);
   header.hash = xxh64_finish(&stream.hash, NULL, 0);
+  /* What faulted was read as zeros. Without its header the record stays incomplete, so that no recovery applies them. */
+  if (atomic_load(&pool->faults.seen) != faults_before) return;
   cpu_stream_line(header_line, &header);
 }

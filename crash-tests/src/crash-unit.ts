@@ -38,6 +38,7 @@ export class CrashUnit {
   #candidates: Candidate[] = []
   #places = new Map<number, number>()
   #made = 0
+  #newest = 0
 
   constructor(offset: number, durable: Uint8Array, tear: TearOptions | undefined) {
     this.offset = offset
@@ -73,7 +74,7 @@ export class CrashUnit {
   /** All distinct contents, the durable one first; equal contents keep the lowest version. */
   candidates(): readonly Candidate[] {
     for (; this.#made < this.#versions.length; this.#made++) {
-      this.#add(this.#versions[this.#made], this.#made, false)
+      this.#newest = this.#add(this.#versions[this.#made], this.#made, false)
       if (this.tear !== undefined && this.#made > 0) this.#addTorn(this.#made, this.tear)
     }
     return this.#candidates
@@ -82,20 +83,21 @@ export class CrashUnit {
   /** Index of the newest version among the candidates. */
   newestCandidate(): number {
     this.candidates()
-    return this.#places.get(Fingerprint.of(this.offset, this.newest).key(0)) ?? 0
+    return this.#newest
   }
 
-  #add(bytes: Uint8Array, version: number, torn: boolean): void {
+  /** Returns where the content stands among the candidates. */
+  #add(bytes: Uint8Array, version: number, torn: boolean): number {
     const fingerprint = Fingerprint.of(this.offset, bytes)
     const key = fingerprint.key(0)
     const place = this.#places.get(key)
     if (place !== undefined) {
       // Seen as a mixture before, now known to be a version of its own.
       if (!torn) this.#candidates[place] = { ...this.#candidates[place], torn }
-      return
+      return place
     }
     this.#places.set(key, this.#candidates.length)
-    this.#candidates.push({ bytes, version, torn, fingerprint })
+    return this.#candidates.push({ bytes, version, torn, fingerprint }) - 1
   }
 
   #addTorn(version: number, tear: TearOptions): void {

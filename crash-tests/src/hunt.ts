@@ -116,6 +116,7 @@ export const ATTEMPTS = [
   'power failure during commits',
   'kill during commits',
   ...CHAINS.map(({ name }) => name),
+  'a long life without crashes',
 ]
 
 /** Looks for a violation in every way the laboratory knows and stops at the first. */
@@ -138,7 +139,8 @@ export function hunt(options: HuntOptions): HuntResult {
 }
 
 function attempt(name: string, seed: number, options: HuntOptions, explorer: Explorer): void {
-  if (name === 'the workload itself') checkWorkload(seed, options.steps * 4)
+  if (name === 'the workload itself') checkWorkload(seed, options.steps)
+  if (name === 'a long life without crashes') checkWorkload(seed, 400)
   if (name === 'damage after a clean close') checkClosedPool(seed)
   if (name === 'power failure before fences') {
     for (const recording of record(seed, options)) explorer.explore(recording, { points: 'frontier', ...FEW })

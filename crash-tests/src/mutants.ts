@@ -277,6 +277,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'extent freed under a savepoint reused',
+    first: 'a long life without crashes',
     rule: 'a value that a rollback to a savepoint brings back is not overwritten',
     patches: [{ file: ALLOCATOR, find: 'if (this.pages.savepointDepth > 0) this.pin(pageId, pageCount)', replace: '' }],
   },

@@ -222,7 +222,7 @@ export class Workload {
         this.#nested(() => this.#anyChange(this.#anyKeyspace()))
         break
       case 'nestedLargeValues':
-        this.#nested(() => this.#replaceLargeValue(this.#anyKeyspace()))
+        this.#nested(() => this.#replaceLargeValue(name, 'replaced'))
         break
       case 'touchEverything':
         this.#touchEverything()
@@ -304,7 +304,9 @@ export class Workload {
     this.#put(name, key, this.#bytes(Math.max(0, length)))
   }
 
-  #replaceLargeValue(name: string): void {
+  /** `again`: a key whose value is replaced several times by one transaction. */
+  #replaceLargeValue(name: string, again?: string): void {
+    if (again !== undefined) this.#put(name, again, this.#value(2100, 8000))
     const large = [...this.model.entries(name)].filter(([, value]) => value.length > 2000)
     if (large.length === 0 || this.#random.below(4) === 0) {
       this.#put(name, this.#newKey(), this.#value(2100, 8000))

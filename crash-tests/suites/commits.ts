@@ -7,7 +7,7 @@ import { SCRIPT } from '../src/hunt.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
 
 const MODELS: readonly CrashModel[] = ['cache-line', 'byte', 'kill', 'page']
-const STEPS = { quick: 60, full: 150, long: 300 }
+const STEPS = { quick: 54, full: 150, long: 300 }
 const SEEDS = { quick: 1, full: 2, long: Infinity }
 
 /**
@@ -23,7 +23,10 @@ export function* commits({ amount, seed, progress }: SuiteOptions): Generator<Su
       script: SCRIPT,
       engineOptions: () => ({ logging: 'undo' }),
     })
-    const explorer = new Explorer({ engineOptions: () => ({ logging: 'undo' }) })
+    const explorer = new Explorer({
+      engineOptions: () => ({ logging: 'undo' }),
+      ...(amount === 'quick' ? { repeatEvery: 16, continueEvery: 256 } : {}),
+    })
     for (const model of MODELS) {
       const before = { ...explorer.counts }
       let recordingNumber = 0

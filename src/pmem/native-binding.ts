@@ -13,7 +13,7 @@ export interface NativePool {
   hashExtent(): void
   writeExtent(bytes: Uint8Array): void
   takeFault(): number
-/** A stretch of a mapped segment, or an errno. */
+  /** A stretch of a mapped segment, or an errno. */
   window(index: number): number | ArrayBuffer
   /** 0, or an errno. */
   grow(newByteLength: number): number

@@ -11,21 +11,18 @@
  * reads none of them.
  */
 import { DaxkvError } from '../errors.js'
-import type { MemoryView } from '../pmem/memory-view.js'
 import { PAGE_BYTES } from '../pmem/program.js'
+import { BitmapCheck, type CommittedPages } from './bitmap-check.js'
 import { BITMAP_OFFSET_BITS, BITMAP_WORDS } from './format.js'
 import type { Geometry } from './geometry.js'
 
 /** What the allocator needs of the transaction's staging; `PageSpace` implements it. */
-export interface PageEditor {
-  view: MemoryView
-  base: number
+export interface PageEditor extends CommittedPages {
   frame: number
   capacityPages: number
   /** Open savepoints. */
   readonly savepointDepth: number
   locate(pageId: number): void
-  locateCommitted(pageId: number): void
   stage(pageId: number): void
   stageFresh(pageId: number): void
   dropFreed(pageId: number, pageCount: number): void
@@ -52,6 +49,7 @@ export class Allocator {
   /** By bitmap: no free run in it is longer than this (Infinity: not visited yet). Void when the pool has grown. */
   private readonly runBound: number[] = []
   private runBoundCapacity = 0
+  private readonly check: BitmapCheck
 
   constructor(
     private readonly pages: PageEditor,
@@ -61,6 +59,7 @@ export class Allocator {
   ) {
     this.searchFrom = geometry.firstFreePage
     this.searchFromAtBegin = this.searchFrom
+    this.check = new BitmapCheck(pages, geometry)
   }
 
   /** Allocates one page and stages it as zeros: `view`, `base`, `frame` of the editor point at it. */
@@ -111,9 +110,8 @@ export class Allocator {
    */
   findRuns(pageCount: number, maxRuns: number): Run[] | undefined {
     const whole = this.findRun(pageCount)
-    if (whole >= 0) return [{ page: whole, pages: pageCount }]
-    const runs: Run[] = []
-    let missing = pageCount
+    const runs: Run[] = whole >= 0 ? [{ page: whole, pages: pageCount }] : []
+    let missing = whole >= 0 ? 0 : pageCount
     for (let bitmap = 0; bitmap < this.bitmapCount && missing > 0; bitmap++) {
       this.eachRun(bitmap, (page, pages) => {
         if (missing > 0 && pages >= MIN_OVERFLOW_RUN && runs.length < maxRuns) {
@@ -123,6 +121,7 @@ export class Allocator {
         }
       })
     }
+    this.check.checkFault()
     return missing > 0 ? undefined : runs
   }
 
@@ -193,9 +192,11 @@ export class Allocator {
     for (let bitmap = geometry.bitmapOf(this.searchFrom); bitmap < this.bitmapCount; bitmap++) {
       const first = geometry.bitmapFirstPage(bitmap)
       const end = Math.min(geometry.bitmapPageCount(bitmap), this.capacity - first)
+      const start = Math.max(this.searchFrom - first, this.firstBit(bitmap))
       this.loadBitmap(bitmap)
-      for (let word = Math.max(0, this.searchFrom - first) >>> 5; word * 32 < end; word++) {
-        const taken = this.takenWord(word)
+      for (let word = start >>> 5; word * 32 < end; word++) {
+        let taken = this.takenWord(word)
+        if (word * 32 < start) taken |= (1 << (start & 31)) - 1
         if (taken === -1) continue
         const bit = word * 32 + trailingZeros(~taken)
         if (bit < end) return first + bit
@@ -224,7 +225,7 @@ export class Allocator {
       const end = Math.min(this.geometry.bitmapPageCount(bitmap), this.capacity - first)
       this.loadBitmap(bitmap)
       let within = 0
-      for (let bit = 0; bit < end; ) {
+      for (let bit = this.firstBit(bitmap); bit < end;) {
         const taken = this.takenWord(bit >>> 5)
         if ((bit & 31) === 0 && end - bit >= 32 && (taken === 0 || taken === -1)) {
           if (taken === 0) {
@@ -265,7 +266,7 @@ export class Allocator {
     const end = Math.min(this.geometry.bitmapPageCount(bitmap), this.capacity - first)
     this.loadBitmap(bitmap)
     let start = -1
-    for (let bit = 0; bit <= end; bit++) {
+    for (let bit = this.firstBit(bitmap); bit <= end; bit++) {
       const free = bit < end && ((this.takenWord(bit >>> 5) >>> (bit & 31)) & 1) === 0
       if (free && start < 0) start = bit
       if (!free && start >= 0) {
@@ -273,6 +274,13 @@ export class Allocator {
         start = -1
       }
     }
+  }
+
+  /** First bit of a bitmap that may ever be handed out; reserved pages are not, whatever their bits say. */
+  private firstBit(bitmap: number): number {
+    const segment = Math.floor(bitmap / this.geometry.bitmapsPerSegment)
+    const firstPage = segment * this.geometry.segmentPages + this.geometry.reservedPages(segment)
+    return Math.max(0, firstPage - this.geometry.bitmapFirstPage(bitmap))
   }
 
   // Bitmap under inspection: committed words, and staged words where the transaction has changed it.
@@ -283,6 +291,7 @@ export class Allocator {
   private pinnedWords: Int32Array | undefined
 
   private loadBitmap(bitmap: number): void {
+    this.check.visit(bitmap)
     const page = this.geometry.bitmapPage(bitmap)
     this.pages.locateCommitted(page)
     this.committedWords = this.pages.view.i32
@@ -318,15 +327,17 @@ export class Allocator {
       const first = this.geometry.bitmapFirstPage(bitmap)
       const bit = page - first
       const count = Math.min(left, this.geometry.bitmapPageCount(bitmap) - bit)
+      this.check.visit(bitmap)
       this.pages.stage(this.geometry.bitmapPage(bitmap))
       const { u32 } = this.pages.view
       const words = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
-      for (let at = bit; at < bit + count; ) {
+      for (let at = bit; at < bit + count;) {
         const n = Math.min(32 - (at & 31), bit + count - at)
         const mask = ((n === 32 ? 0xffff_ffff : (1 << n) - 1) << (at & 31)) >>> 0
         const word = words + (at >>> 5)
         const before = u32[word]
         if ((allocated ? before & mask : ~before & mask) !== 0) {
+          this.check.checkFault()
           throw new DaxkvError(
             'CORRUPT',
             `pages ${page}..${page + count - 1} are to be ${allocated ? 'allocated' : 'freed'} but the bitmap says ` +
@@ -343,6 +354,7 @@ export class Allocator {
       page += count
       left -= count
     }
+    this.check.checkFault()
   }
 
   private checkRange(pageId: number, pageCount: number): void {

@@ -18,8 +18,8 @@ export interface CommittedPages {
  * long before the commit, so a bitmap that reads as zeros ("all is free") must be found out before that.
  */
 export class BitmapCheck {
-  /** By bitmap: was whole at its first visit. From then on only commits of this process change it. */
-  private readonly whole: boolean[] = []
+  /** Bitmaps that were whole at their first visit. From then on only commits of this process change it. */
+  private readonly whole = new Set<number>()
   private readonly faultWords: Uint32Array
 
   constructor(
@@ -31,7 +31,7 @@ export class BitmapCheck {
 
   /** Before a bitmap is read or edited. */
   visit(bitmap: number): void {
-    if (this.whole[bitmap] !== true) this.verify(bitmap)
+    if (!this.whole.has(bitmap)) this.verify(bitmap)
   }
 
   /** After bitmaps were read, and before anything is done that cannot be taken back: a faulting page reads as zeros. */
@@ -46,8 +46,7 @@ export class BitmapCheck {
     pages.locateCommitted(page)
     const { view, base } = pages
     const headerOk =
-      view.u8[base + HEADER_OFFSET_TYPE] === PAGE_TYPE_BITMAP &&
-      view.u32[(base + HEADER_OFFSET_PAGE_ID) >>> 2] === page
+      view.u8[base + HEADER_OFFSET_TYPE] === PAGE_TYPE_BITMAP && view.u32[(base + HEADER_OFFSET_PAGE_ID) >>> 2] === page
     const ok = headerOk && pages.memory.verifyPage(page)
     // A fault is why the page looks wrong, and passes: the file itself may be whole.
     this.checkFault()
@@ -57,6 +56,6 @@ export class BitmapCheck {
         length: PAGE_BYTES,
       })
     }
-    this.whole[bitmap] = true
+    this.whole.add(bitmap)
   }
 }

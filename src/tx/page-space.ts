@@ -61,6 +61,8 @@ export class PageSpace {
   private tableMask = 4095
 
   private readonly savepoints: Savepoint[] = []
+  /** Frames of backups that no savepoint needs any more: the next backups go there. */
+  private freeBackups: number[] = []
   /** Extents written and freed by this transaction, in order: page id and byte length (0: freed) of each. */
   private extentWords: number[] = []
   private readonly segments: MemoryView[]
@@ -69,7 +71,7 @@ export class PageSpace {
   private readonly segmentMask: number
 
   constructor(
-    private readonly memory: PersistentMemory,
+    readonly memory: PersistentMemory,
     /** Most bytes a transaction may stage. */
     private readonly stagingLimitBytes: number,
   ) {
@@ -77,7 +79,7 @@ export class PageSpace {
     this.chunks = memory.stagingChunks
     this.segmentShift = memory.segmentShift
     this.segmentMask = 2 ** memory.segmentShift - 1
-    this.view = memory.segments[0] as MemoryView
+    this.view = memory.segments[0]
   }
 
   /** Finds a page for reading: the staged copy if there is one, else the committed page. */
@@ -181,7 +183,7 @@ export class PageSpace {
     const frame = this.frameCount === 0 ? -1 : this.frameOf(pageId)
     if (frame < 0) return
     if (this.savepoints.length !== 0) this.saveFrame(frame)
-    this.flags[frame] = (this.flags[frame] as number) | FRAME_FREED
+    this.flags[frame] |= FRAME_FREED
   }
 
   /** Marks bytes [from, to) of a staged page (offsets within the page) as edited. Every store must be covered. */
@@ -206,7 +208,7 @@ export class PageSpace {
     let index = Math.imul(pageId, 0x9e37_79b1) >>> 8
     for (;;) {
       index &= mask
-      const entry = table[index] as number
+      const entry = table[index]
       if (entry === 0) return -1
       if (this.pageIds[entry - 1] === pageId) return entry - 1
       index++
@@ -247,7 +249,7 @@ export class PageSpace {
     const savepoint = this.savepoints.pop()
     if (savepoint === undefined) throw new DaxkvError('INTERNAL', 'rollback without a savepoint')
     for (let i = savepoint.saves.length - 1; i >= 0; i--) {
-      const saved = savepoint.saves[i] as SavedFrame
+      const saved = savepoint.saves[i]
       this.copyFrame(saved.backup, saved.frame)
       this.dirtyLo[saved.frame] = saved.dirtyLo
       this.dirtyHi[saved.frame] = saved.dirtyHi
@@ -255,6 +257,8 @@ export class PageSpace {
       this.levels[saved.frame] = saved.level
     }
     this.dropFrames(savepoint.frameCount)
+    // Backups in frames older than the savepoint came from the free list.
+    for (const saved of savepoint.saves) if (saved.backup < this.frameCount) this.freeBackups.push(saved.backup)
     this.extentWords.length = savepoint.extentWords
   }
 
@@ -262,7 +266,7 @@ export class PageSpace {
   release(): void {
     const savepoint = this.savepoints.pop()
     if (savepoint === undefined) throw new DaxkvError('INTERNAL', 'release without a savepoint')
-    const outer = this.savepoints[this.savepoints.length - 1]
+    const outer = this.savepoints.at(-1)
     for (const saved of savepoint.saves) {
       // The outer savepoint needs this copy unless it made one of its own before.
       if (outer !== undefined && saved.level < outer.level && saved.frame < outer.frameCount) {
@@ -270,6 +274,7 @@ export class PageSpace {
         this.levels[saved.frame] = outer.level
       } else {
         this.levels[saved.frame] = saved.level
+        this.freeBackups.push(saved.backup)
       }
     }
     // Frames made under the released savepoint now belong to the level around it; left as they were, a later
@@ -289,6 +294,7 @@ export class PageSpace {
     if (count > 256) {
       this.table.fill(0)
       this.frameCount = 0
+      this.freeBackups = []
       // A large transaction must not pin its memory for ever.
       this.memory.trimStagingChunks(STAGING_KEEP_CHUNKS)
       return
@@ -371,9 +377,9 @@ export class PageSpace {
 
   /** Before the first edit of a frame under a savepoint: keep what it holds now. */
   private saveFrame(frame: number): void {
-    const savepoint = this.savepoints[this.savepoints.length - 1] as Savepoint
-    if ((this.levels[frame] as number) >= savepoint.level) return
-    const backup = this.newFrame()
+    const savepoint = this.savepoints[this.savepoints.length - 1]
+    if (this.levels[frame] >= savepoint.level) return
+    const backup = this.freeBackups.pop() ?? this.newFrame()
     this.pageIds[backup] = this.pageIds[frame]
     this.flags[backup] = FRAME_BACKUP
     this.copyFrame(frame, backup)
@@ -399,6 +405,7 @@ export class PageSpace {
     // Newest first: removing entries in reverse order of insertion keeps linear probing chains whole.
     for (let frame = this.frameCount - 1; frame >= keep; frame--) this.tableRemoveLast(frame)
     this.frameCount = keep
+    if (this.freeBackups.length !== 0) this.freeBackups = this.freeBackups.filter((frame) => frame < keep)
   }
 
   /** Removes the entry of a frame; legal because all frames entered later are gone already (probing chains stay whole). */

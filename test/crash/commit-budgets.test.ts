@@ -91,7 +91,7 @@ test('a value in an extent adds no fence', () => {
 })
 
 // One leaf with eight entries of 12-byte keys and 100-byte values, each at a place that does not change between runs.
-const SHAPES: readonly { readonly name: string; readonly lines: number; work(store: Store): unknown }[] = [
+const SHAPES: readonly { readonly name: string; readonly lines: number; readonly work: (store: Store) => unknown }[] = [
   {
     name: 'overwriting a value (checksum, two lines of value)',
     lines: 3,

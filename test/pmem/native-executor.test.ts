@@ -239,12 +239,12 @@ test('staging chunks come and go, and the program keeps its words when it grows'
 
 test('a staging chunk that cannot be detached stays in both lists', async () => {
   const addon = nativeAddon()
-  const { openPool } = addon
+  const openPool = addon.openPool.bind(addon)
   // Keeps one chunk more than it is asked to, as the addon does when V8 refuses to detach it.
   const reluctant: typeof openPool = (...args) => {
     const pool = openPool(...args)
     if (typeof pool === 'number') return pool
-    const { trimChunks } = pool
+    const trimChunks = pool.trimChunks.bind(pool)
     return Object.assign(pool, { trimChunks: (keep: number) => trimChunks(keep + 1) })
   }
   Object.assign(addon, { openPool: reluctant })

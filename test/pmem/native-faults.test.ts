@@ -56,13 +56,14 @@ for (const kind of [RECORD_UNDO, RECORD_REDO]) {
   test(`a record of kind ${kind} whose page faulted is left without its header line`, async () => {
     await withPool({ pages: 64, forceGranularity: 'cache-line' }, ({ memory, fd }) => {
       const header = readFilePage(fd, 5).subarray(0, 64)
-      const whole = [OP_RECORD, kind, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 20, kind === RECORD_REDO ? FRAME_IN_POOL : 0, 1, 0]
+      const source = kind === RECORD_REDO ? FRAME_IN_POOL : 0
+      const record = [OP_RECORD, kind, 5, 1, 1, 0, 1, 0, 7, 8, 0, 1, 20, source, 1, 0]
       fs.ftruncateSync(fd, 16 * 4096)
-      assert.throws(() => runWords(memory, [...whole, OP_FENCE]), hasCode('MEDIA_ERROR'))
+      assert.throws(() => runWords(memory, [...record, OP_FENCE]), hasCode('MEDIA_ERROR'))
       assert.ok(readFilePage(fd, 5).subarray(0, 64).equals(header), 'recovery finds no record')
       fs.ftruncateSync(fd, 64 * 4096)
-      runWords(memory, [...whole, OP_FENCE])
-      assert.ok(!readFilePage(fd, 5).subarray(0, 64).equals(header))
+      runWords(memory, [...record, OP_FENCE])
+      assert.ok(!readFilePage(fd, 5).subarray(0, 64).equals(header), 'the whole record has one')
     })
   })
 }

@@ -93,5 +93,5 @@ export function randomWords(seed: number): () => number {
 
 /** A mapped segment, made visible if nothing has needed it yet. */
 export function segmentOf(memory: NativeMemory, index: number): MemoryView {
-  return (memory.segments[index] as MemoryView | undefined) ?? memory.mapSegment(index)
+  return memory.segments[index] ?? memory.mapSegment(index)
 }

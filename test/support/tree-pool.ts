@@ -1,8 +1,9 @@
 /** A pool of plain memory for tests of the tree alone: commits copy exactly the lines that are marked dirty. */
 import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
+import { pageChecksum } from '../../src/pmem/xxh64.js'
 import { LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES } from '../../src/pmem/program.js'
 import { Allocator } from '../../src/pool/allocator.js'
-import { HEADER_OFFSET_PAGE_ID, BITMAP_OFFSET_BITS } from '../../src/pool/format.js'
+import { fillBitmap, freshBitmaps } from '../../src/pool/create.js'
 import { Geometry } from '../../src/pool/geometry.js'
 import { assertDirtyLines } from '../../src/tree/dirty-check.js'
 import type { TreeContext } from '../../src/tree/tree.js'
@@ -73,17 +74,14 @@ export class TreePool implements TreeContext {
   /** Makes the bitmap pages of the segments from `segment` on, with the reserved pages taken. */
   private initBitmaps(segment: number): void {
     const { geometry, space } = this
-    const segments = Math.ceil(this.capacityPages / geometry.segmentPages)
-    for (; segment < segments; segment++) {
-      for (let i = 0; i < geometry.bitmapsPerSegment; i++) {
-        const page = geometry.bitmapPage(segment * geometry.bitmapsPerSegment + i)
-        space.locateCommitted(page)
-        space.view.u32[(space.base + HEADER_OFFSET_PAGE_ID) >>> 2] = page
-      }
-      space.locateCommitted(geometry.bitmapPage(segment * geometry.bitmapsPerSegment))
-      for (let bit = 0; bit < geometry.reservedPages(segment); bit++) {
-        space.view.u8[space.base + BITMAP_OFFSET_BITS + (bit >>> 3)] |= 1 << (bit & 7)
-      }
+    const from = segment * geometry.segmentPages
+    const hash = new Uint32Array(2)
+    for (const { page, bits } of freshBitmaps(geometry, from, this.capacityPages, geometry.firstFreePage)) {
+      space.locateCommitted(page)
+      const { view, base } = space
+      fillBitmap(view.u8.subarray(base, base + PAGE_BYTES), page, bits)
+      pageChecksum(view.u8, base, page, hash)
+      view.u32.set(hash, base >>> 2)
     }
   }
 }

@@ -109,7 +109,14 @@ test('a large transaction grows frame table and chunks, and all pages are found 
   const memory = new SimulatedMemory({ sizeBytes: 4096 * PAGE_BYTES, segmentShift: 12 })
   const space = new PageSpace(memory, 512 * 1024 * 1024)
   space.capacityPages = 4096
+  const editUnderSavepoint = (): void => {
+    space.stage(0)
+    space.setSavepoint()
+    space.stage(0)
+    space.release()
+  }
   for (let round = 0; round < 2; round++) {
+    editUnderSavepoint()
     for (let id = 0; id < 4096; id++) {
       space.stage(id)
       space.view.u32[(space.base >>> 2) + 5] = id + round
@@ -118,6 +125,9 @@ test('a large transaction grows frame table and chunks, and all pages are found 
       space.locate(id)
       assert.equal(space.view.u32[(space.base >>> 2) + 5], id + round)
     }
+    space.setSavepoint()
+    for (let id = 0; id < 4096; id++) space.stage(id)
+    space.release()
     space.clear()
     assert.equal(space.frameCount, 0)
     for (let id = 0; id < 4096; id++) assert.equal(space.frameOf(id), -1)
