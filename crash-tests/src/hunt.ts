@@ -32,6 +32,8 @@ export interface HuntOptions {
   /** Mutants of the executor, for commits and for recoveries. */
   readonly commitFilter?: TraceFilter
   readonly recoveryFilter?: TraceFilter
+  /** Names of the attempts to make. Default: all. */
+  readonly attempts?: readonly string[]
   /** Name of the attempt to make first. */
   readonly first?: string
 }
@@ -122,7 +124,9 @@ export const ATTEMPTS = [
 /** Looks for a violation in every way the laboratory knows and stops at the first. */
 export function hunt(options: HuntOptions): HuntResult {
   const explorer = new Explorer({ continueEvery: 256 })
-  const attempts = [...ATTEMPTS].sort((left, right) => Number(right === options.first) - Number(left === options.first))
+  const attempts = [...(options.attempts ?? ATTEMPTS)].sort(
+    (left, right) => Number(right === options.first) - Number(left === options.first),
+  )
   let by = ''
   try {
     for (by of attempts) {

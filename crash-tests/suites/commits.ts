@@ -7,7 +7,7 @@ import { SCRIPT } from '../src/hunt.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
 
 const MODELS: readonly CrashModel[] = ['cache-line', 'byte', 'kill', 'page']
-const STEPS = { quick: 66, full: 150, long: 300 }
+const STEPS = { quick: 66, full: 120, long: 300 }
 const SEEDS = { quick: 1, full: 2, long: Infinity }
 
 /**

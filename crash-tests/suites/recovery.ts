@@ -47,10 +47,10 @@ const MORE_CHAINS: readonly { readonly name: string; readonly options: NestedOpt
   },
 ]
 
-const STEPS = { quick: SCRIPT.length, full: 60, long: 120 }
+const STEPS = { quick: SCRIPT.length, full: 40, long: 120 }
 /** Of the crashes that a chain begins with. */
 const SHARE = { quick: 0.1, full: 1, long: 1 }
-const SEEDS = { quick: 1, full: 3, long: Infinity }
+const SEEDS = { quick: 1, full: 2, long: Infinity }
 
 /** Crashes of the recovery itself, at each of its stores, flushes and fences, and of what comes after it. */
 export function* recovery({ amount, seed, progress }: SuiteOptions): Generator<SuiteRow> {
