@@ -4,6 +4,9 @@
  */
 const layers = ['api', 'tree', 'tx', 'pool', 'pmem']
 const leaves = '^src/(errors|options)\\.ts$'
+/** Modules of the crash laboratory that the published crash kit is made of. */
+const laboratory =
+  '^crash-tests/src/(combinations|content|crash-states|crash-unit|fingerprint|image-diff|medium|random|replay-memory)\\.ts$'
 const entries = '^src/index(-cjs)?\\.ts$'
 
 const downwards = layers.map((layer, depth) => ({
@@ -49,6 +52,27 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/adapters/' },
       to: { path: '^src/cli/' },
+    },
+    {
+      name: 'nothing-knows-the-crash-kit',
+      comment:
+        'It stands on top of api with the laboratory of crash-tests/, and is no part of what the main entry loads.',
+      severity: 'error',
+      from: { path: '^(src|crash-tests)/', pathNot: '^src/crash-kit/' },
+      to: { path: '^src/crash-kit/' },
+    },
+    {
+      name: 'only-the-crash-kit-uses-the-laboratory',
+      comment: 'Of which it needs no suites, workloads or mutants.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^crash-tests/', pathNot: laboratory },
+    },
+    {
+      name: 'the-library-does-not-use-the-laboratory',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/crash-kit/' },
+      to: { path: '^crash-tests/' },
     },
     {
       name: 'only-pmem-loads-the-addon',

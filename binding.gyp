@@ -4,6 +4,7 @@
       'target_name': 'daxkv',
       'sources': [
         'native/addon.c',
+        'native/barrier.c',
         'native/cpu.c',
         'native/executor.c',
         'native/extents.c',

@@ -1,11 +1,14 @@
 /** One measurement in a process of its own: takes one job from the parent, answers, ends. */
 import { floor } from './drivers/floor.js'
+import { latency } from './drivers/latency.js'
 import { load } from './drivers/load.js'
 import { micro } from './drivers/micro.js'
 import { openAndGet, writeUntilKilled } from './drivers/open.js'
 import { pass } from './drivers/pass.js'
+import { ycsb } from './drivers/ycsb.js'
 import { loadEngine } from './engines/open-engine.js'
 import type { ChildMessage, Job, Measurement } from './jobs.js'
+import { Unavailable } from './unavailable.js'
 
 async function measure(job: Job): Promise<Measurement> {
   if (job.kind === 'floor') return floor(job)
@@ -17,6 +20,10 @@ async function measure(job: Job): Promise<Measurement> {
       return micro(openEngine, job)
     case 'pass':
       return pass(openEngine, job)
+    case 'ycsb':
+      return ycsb(openEngine, job)
+    case 'latency':
+      return latency(openEngine, job)
     case 'open':
       return openAndGet(openEngine, job)
     case 'crash':
@@ -30,6 +37,14 @@ function tell(message: ChildMessage): void {
   process.send?.(message)
 }
 
+function failure(error: unknown): ChildMessage {
+  if (error instanceof Unavailable) return { type: 'unavailable', reason: error.message }
+  return { type: 'failed', error: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+}
+
+// A run that was broken off leaves nobody to answer to.
+process.once('disconnect', () => process.exit())
+
 process.once('message', (job: Job) => {
   measure(job)
     .then(
@@ -37,7 +52,7 @@ process.once('message', (job: Job) => {
         tell({ type: 'done', measurement })
       },
       (error: unknown) => {
-        tell({ type: 'failed', error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+        tell(failure(error))
       },
     )
     .finally(() => {

@@ -1,4 +1,5 @@
 /** What the figures were measured on. Nothing that names a machine or a person. */
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, statfsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os'
@@ -13,6 +14,8 @@ const FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
 
 const PACKAGES = ['lmdb', 'better-sqlite3', 'classic-level', 'msgpackr', 'tinybench'] as const
 const FLAGS = ['clwb', 'clflushopt', 'clflush', 'hypervisor'] as const
+const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0/current_clocksource'
+const HUGE_PAGES = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
 
 export interface Machine {
   readonly cpu: string
@@ -25,11 +28,17 @@ export interface Machine {
   readonly versions: Readonly<Record<string, string>>
   readonly memoryFileSystem: string
   readonly diskFileSystem: string
+  /** What the kernel reads the time from: reading some sources costs a microsecond. */
+  readonly clockSource: string
+  /** Whether tmpfs uses huge pages. */
+  readonly sharedHugePages: string
+  /** Commit that was measured, with `+` when files had been changed; empty outside a checkout. */
+  readonly commit: string
   /** Of the last minute before the run: other work disturbs. */
   readonly load: number
 }
 
-export function describeMachine(directory: string, diskDirectory: string): Machine {
+export function describeMachine(directory: string, diskDirectory: string, repository: string): Machine {
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
@@ -40,6 +49,10 @@ export function describeMachine(directory: string, diskDirectory: string): Machi
     versions: Object.fromEntries(PACKAGES.map((name) => [name, versionOf(name)])),
     memoryFileSystem: fileSystemOf(directory),
     diskFileSystem: fileSystemOf(diskDirectory),
+    clockSource: textOf(CLOCK_SOURCE),
+    // The kernel marks the choice in use: `always [never] advise`.
+    sharedHugePages: /\[(\w+)\]/.exec(textOf(HUGE_PAGES))?.[1] ?? 'unknown',
+    commit: commitOf(repository),
     load: Number(loadavg()[0].toFixed(2)),
   }
 }
@@ -49,8 +62,30 @@ export function machineLines(machine: Machine): string[] {
   return [
     `${machine.cpu}, ${String(machine.cores)} cores, ${String(machine.memoryGib)} GiB, ${machine.cpuFlags.join(' ')}`,
     `${machine.system}, Node ${machine.node}; ${versions.join(', ')}`,
-    `stores on ${machine.memoryFileSystem}, disk rows on ${machine.diskFileSystem}; load before the run ${String(machine.load)}`,
+    `stores on ${machine.memoryFileSystem}, disk rows on ${machine.diskFileSystem}; clock ${machine.clockSource}, huge pages of tmpfs: ${machine.sharedHugePages}`,
+    `commit ${machine.commit === '' ? 'unknown' : machine.commit}; load before the run ${String(machine.load)}`,
   ]
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    return 'unknown'
+  }
+}
+
+function commitOf(repository: string): string {
+  const git = (...words: string[]): string =>
+    execFileSync('git', ['-C', repository, ...words], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  try {
+    return (
+      git('rev-parse', '--short=10', 'HEAD') +
+      (git('status', '--porcelain', 'src', 'native', 'bench') === '' ? '' : '+')
+    )
+  } catch {
+    return ''
+  }
 }
 
 function cpuFlags(): string[] {

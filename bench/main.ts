@@ -1,22 +1,17 @@
 /**
- * `npm run bench`: measures daxkv against its peers and prints a table of ratios. How it measures, and what the figures
- * do not show, is in docs/benchmarks.md.
+ * `npm run bench`: measures daxkv against its peers, prints a table of ratios and draws charts. How it measures, and what
+ * the figures do not show, is in docs/benchmarks.md.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { compileForChildren } from './compile.js'
-import { JobRunner } from './fork-job.js'
-import { describeMachine, machineLines } from './machine.js'
+import { compareResults, comparisonLines, hasRegression } from './compare.js'
 import { parseOptions, USAGE, UsageError, type BenchOptions } from './options.js'
-import { profileWorkload } from './profile.js'
-import { resultDocument } from './result-document.js'
-import { disturbance, rowsOf } from './rows.js'
-import { runWorkload, type RunSettings, type WorkloadResult } from './run.js'
-import { StoreFiles } from './store-files.js'
+import { readResult, ResultFileError, resultText, type ResultDocument } from './result-document.js'
+import { selectWorkloads } from './select.js'
 import { formatTable } from './table.js'
-import { workloads } from './workloads.js'
 import type { Workload } from './workload.js'
+import { workloads } from './workloads/index.js'
 
 /** Processes that have a processor whenever they want one stay well below this. */
 const MOST_DISTURBANCE = 1.15
@@ -24,91 +19,84 @@ const MOST_DISTURBANCE = 1.15
 const repository = fileURLToPath(new URL('..', import.meta.url))
 
 async function main(options: BenchOptions): Promise<boolean> {
-  const chosen = choose(options.profile === undefined ? options.only : [options.profile])
-  if (options.list) {
-    for (const { id, rows } of chosen) print(`${id.padEnd(22)} ${rows.map((row) => row.title).join('; ')}`)
+  const { profile, from, compare, full, only, list } = options
+  const chosen = selectWorkloads(workloads, profile === undefined ? only : [profile], full)
+  if (list) {
+    for (const { id, suite, rows } of chosen) {
+      print(`${id.padEnd(22)} ${suite.padEnd(5)} ${[...new Set(rows.map((row) => row.title))].join('; ')}`)
+    }
     return true
   }
-  const machine = describeMachine(options.directory, options.diskDirectory)
-  for (const line of machineLines(machine)) print(line)
-  print(`${String(options.keys)} keys, ${String(options.rounds)} rounds, ${options.clock} clock`)
-
-  const { keys, rounds } = options
-  const build = compileForChildren(repository)
-  const jobs = new JobRunner(build)
-  const files = new StoreFiles(options.directory, keys, jobs, progress)
-  const diskFiles = new StoreFiles(options.diskDirectory, keys, jobs, progress)
-  const settings: RunSettings = { keys, rounds, files, diskFiles, jobs, report: progress }
-  const removeFiles = (): void => {
-    rmSync(build, { recursive: true, force: true })
-    files.removeAll()
-    diskFiles.removeAll()
+  // Files that somebody named are read before an hour of measuring.
+  const earlier = compare === undefined ? undefined : readResult(compare)
+  if (profile !== undefined) {
+    const { profileAll } = await import('./measure.js')
+    await profileAll(chosen, options, repository, print)
+    return true
   }
-  process.once('SIGINT', () => {
-    removeFiles()
-    process.exit(130)
-  })
-  try {
-    if (options.profile !== undefined) {
-      for (const workload of chosen) {
-        await profileWorkload(workload, { ...settings, report: print }, join(repository, 'bench', 'profiles'))
-      }
-      return true
-    }
-    return await measureAll(chosen, settings, options, machine)
-  } finally {
-    removeFiles()
-  }
+  const result = from === undefined ? await measure(chosen, options) : readResult(from)
+  printResult(result)
+  await writeReports(result, options)
+  const failed = result.series.some(({ failures }) => Object.keys(failures).length > 0)
+  if (failed) print('Some measurements failed: see above.')
+  if (earlier === undefined) return !failed
+  const comparison = compareResults(earlier, result)
+  for (const line of comparisonLines(comparison)) print(line)
+  return !failed && !hasRegression(comparison)
 }
 
-async function measureAll(
-  chosen: readonly Workload[],
-  settings: RunSettings,
-  options: BenchOptions,
-  machine: ReturnType<typeof describeMachine>,
-): Promise<boolean> {
-  const started = new Date()
-  const results: WorkloadResult[] = []
-  for (const workload of chosen) {
-    const result = await runWorkload(workload, settings)
-    results.push(result)
-    progress(`${workload.id} took ${(result.elapsedMs / 1000).toFixed(1)} s`)
-  }
-  const rows = results.flatMap((result) => rowsOf(result, options.clock))
+function printResult({ rows, series, disturbance, elapsedSeconds }: ResultDocument): void {
   print('')
   print(formatTable(rows, 'text'))
   print('')
-  for (const note of new Set(results.flatMap(({ notes }) => [...notes.values()].flat()))) print(`daxkv: ${note}`)
-  const factor = disturbance(results)
-  if (factor > MOST_DISTURBANCE) {
+  const notes = series.flatMap(({ notes: bySubject }) => Object.values(bySubject).flat())
+  for (const note of new Set(notes)) print(`daxkv: ${note}`)
+  const skipped = series.flatMap(({ skipped: bySubject }) => Object.entries(bySubject))
+  for (const line of new Set(skipped.map(([id, reason]) => `Left out ${id}: ${reason}`))) print(line)
+  if (disturbance > MOST_DISTURBANCE) {
     print(
-      `Other work disturbed the run: it took ${factor.toFixed(2)} times the processor time it used. --clock cpu sees less of it.`,
+      `Other work disturbed the run: it took ${disturbance.toFixed(2)} times the processor time it used. --clock cpu sees less of it.`,
     )
   }
-  const failed = results.some(({ failures }) => failures.size > 0)
-  const missed = rows.filter(({ verdict }) => verdict.startsWith('MISSED'))
-  for (const { spec } of missed) print(`Goal missed: ${spec.title}.`)
-  if (missed.length === 0 && !failed) print('No goal missed.')
-  if (failed) print('Some measurements failed: see above.')
-
-  const name = `${started.toISOString().replaceAll(':', '-')}.json`
-  const path = options.jsonPath ?? join(repository, 'bench', 'results', name)
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, `${JSON.stringify(resultDocument(started, options, machine, results, rows), null, 2)}\n`)
-  print(`Took ${((Date.now() - started.getTime()) / 1000).toFixed(0)} s; written to ${path}`)
-  return !failed
+  const goals = rows.filter(({ goal }) => goal !== undefined)
+  const count = (word: string): number => goals.filter(({ verdict }) => verdict.startsWith(word)).length
+  for (const { title, peerLabel } of goals.filter(({ verdict }) => verdict.startsWith('MISSED'))) {
+    print(`Goal missed: ${title}${peerLabel === undefined ? '' : `, ${peerLabel}`}.`)
+  }
+  const open = goals.length - count('met') - count('MISSED')
+  print(
+    `${String(goals.length)} goals: ${String(count('met'))} met, ${String(count('MISSED'))} missed, ${String(open)} without an answer. Took ${String(elapsedSeconds)} s.`,
+  )
 }
 
-function choose(words: readonly string[]): readonly Workload[] {
-  if (words.length === 0) return workloads
-  // A word that is an id means that workload alone, else all that contain it.
-  const chosen = workloads.filter(({ id }) =>
-    words.some((word) => (workloads.some((workload) => workload.id === word) ? id === word : id.includes(word))),
-  )
-  if (chosen.length > 0) return chosen
-  throw new UsageError(
-    `no workload contains ${words.join(' or ')}; there are ${workloads.map(({ id }) => id).join(', ')}`,
-  )
+// The compiler and the charts are loaded when they are needed: wrong options are answered at once.
+
+async function measure(chosen: readonly Workload[], options: BenchOptions): Promise<ResultDocument> {
+  const { measureAll } = await import('./measure.js')
+  return measureAll(chosen, options, repository, print, progress)
+}
+
+/** Of a new run the result and its page; of an earlier one what was asked for. */
+async function writeReports(result: ResultDocument, options: BenchOptions): Promise<void> {
+  const { from, docs } = options
+  const name = `${result.started.replaceAll(':', '-')}.json`
+  const jsonPath = options.jsonPath ?? join(repository, 'bench', 'results', name)
+  const besideJson = from === undefined ? jsonPath.replace(/(\.json)?$/, '.html') : undefined
+  const htmlPath = options.htmlPath ?? besideJson
+  if (from === undefined) writeText(jsonPath, resultText(result))
+  if (htmlPath !== undefined) {
+    const { reportPage } = await import('./report.js')
+    writeText(htmlPath, reportPage(result))
+  }
+  if (!docs) return
+  const { writeDocs } = await import('./docs-section.js')
+  for (const path of writeDocs(result, repository)) print(`Written: ${path}`)
+}
+
+function writeText(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+  print(`Written: ${path}`)
 }
 
 function print(line: string): void {
@@ -124,7 +112,8 @@ try {
   if (options.help) process.stdout.write(USAGE)
   else if (!(await main(options))) process.exitCode = 1
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error
-  process.stderr.write(`${error.message}\n\n${USAGE}`)
+  if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${USAGE}`)
+  else if (error instanceof ResultFileError) process.stderr.write(`${error.message}\n`)
+  else throw error
   process.exitCode = 2
 }

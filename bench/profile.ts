@@ -1,6 +1,7 @@
 /** Where the time goes in one workload: profiles daxkv's measured part and lists the functions with most self time. */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Metric } from './jobs.js'
 import type { RunSettings } from './run.js'
 import { subjectOf } from './subjects.js'
 import { RoundContext, type Workload } from './workload.js'
@@ -30,7 +31,9 @@ export async function profileWorkload(workload: Workload, settings: RunSettings,
   mkdirSync(profileDir)
   const context = new RoundContext(keys, 0, files, diskFiles, jobs, profileDir)
   const measurement = await workload.measure(context, subjectOf(id))
-  const figures = Object.entries(measurement.metrics).map(([metric, value]) => `${metric} ${value.toFixed(3)}`)
+  const figures = (Object.entries(measurement.metrics) as [Metric, number][]).map(
+    ([metric, value]) => `${metric} ${value.toFixed(3)}`,
+  )
   report(`${workload.id}, ${id}: ${figures.join(', ')} (while profiled)`)
   for (const name of readdirSync(profileDir)) {
     const file = join(profileDir, name)

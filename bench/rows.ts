@@ -3,23 +3,37 @@ import type { Metric } from './jobs.js'
 import type { Clock } from './options.js'
 import type { WorkloadResult } from './run.js'
 import { median, pairedRatio, summarise, type Ratio, type Summary } from './statistics.js'
-import type { RowSpec } from './workload.js'
+import { subjects } from './subjects.js'
+import type { Goal, RowSpec, Unit } from './workload.js'
 
 /**
- * - `met`, `MISSED`: the median says so.
- * - `met (noise)`, `MISSED (noise)`: so does the median, but the rounds lie on both sides of the goal.
- * - `UNCLEAR`: the rounds differ too much for a ratio.
- * - `no figure`: the measurement failed.
+ * - `met`, `MISSED`: the whole interval of the median says so (see `medianInterval`).
+ * - `met (noise)`, `MISSED (noise)`: so does the median, but its interval lies on both sides of the goal.
+ * - `UNCLEAR`: it lies on both sides, and the rounds differ too much for the median to mean anything; or there are too
+ *   few rounds.
+ * - `not measured`: the measurement failed. `left out`: this machine or this version has no such engine.
  * - empty: no goal.
  */
-export type Verdict = 'met' | 'MISSED' | 'met (noise)' | 'MISSED (noise)' | 'UNCLEAR' | 'no figure' | ''
+export type Verdict = 'met' | 'MISSED' | 'met (noise)' | 'MISSED (noise)' | 'UNCLEAR' | 'not measured' | 'left out' | ''
 
+/** A row of the table, as it stands in the result file. */
 export interface Row {
   readonly workload: string
-  readonly spec: RowSpec
-  readonly ours: Summary | undefined
-  readonly theirs: Summary | undefined
-  readonly ratio: Ratio | undefined
+  readonly title: string
+  readonly metric: Metric
+  readonly unit: Unit
+  readonly subject: string
+  readonly subjectLabel: string
+  readonly peer?: string
+  readonly peerLabel?: string
+  /** The peer was the cheapest of several, and may be another one in another run. */
+  readonly ofSeveral?: true
+  readonly onDisk: boolean
+  readonly goal?: Goal
+  readonly figure?: Summary
+  readonly peerFigure?: Summary
+  /** How many times the peer costs what the subject costs. */
+  readonly ratio?: Ratio
   readonly verdict: Verdict
 }
 
@@ -31,39 +45,98 @@ const CPU_METRICS: Readonly<Partial<Record<Metric, Metric>>> = {
 }
 
 export function rowsOf(result: WorkloadResult, clock: Clock): Row[] {
-  return result.workload.rows.map((written) => {
-    const cpuMetric = clock === 'cpu' && written.onDisk !== true ? CPU_METRICS[written.metric] : undefined
-    const spec = cpuMetric === undefined ? written : { ...written, metric: cpuMetric }
-    const ours = result.series.get(spec.subject)?.get(spec.metric)
-    const theirs = spec.peer === undefined ? undefined : result.series.get(spec.peer)?.get(spec.metric)
-    const ratio = ours === undefined || theirs === undefined ? undefined : pairedRatio(ours, theirs)
-    const oursSummary = ours === undefined ? undefined : summarise(ours)
-    return {
-      workload: result.workload.id,
-      spec,
-      ours: oursSummary,
-      theirs: theirs === undefined ? undefined : summarise(theirs),
-      ratio,
-      verdict: verdictOf(spec, oursSummary, ratio),
-    }
-  })
+  return result.workload.rows.map((spec) => rowOf(result, spec, clock))
 }
 
-export function verdictOf(spec: RowSpec, ours: Summary | undefined, ratio: Ratio | undefined): Verdict {
-  const { goal } = spec
-  if (goal === undefined) return ours === undefined ? 'no figure' : ''
-  if (goal.kind === 'limit') {
-    if (ours === undefined) return 'no figure'
-    return verdict(ours.median <= goal.atMost, ours.p10 <= goal.atMost, ours.p90 <= goal.atMost)
+function rowOf({ workload, series, skipped }: WorkloadResult, spec: RowSpec, clock: Clock): Row {
+  const cpuMetric = clock === 'cpu' && spec.onDisk !== true ? CPU_METRICS[spec.metric] : undefined
+  const metric = cpuMetric ?? spec.metric
+  const roundsOf = (id: string): readonly number[] | undefined => series.get(id)?.get(metric)
+  const ours = roundsOf(spec.subject)
+  const peer = cheapest(spec.peer, roundsOf)
+  const theirs = peer === undefined ? undefined : roundsOf(peer)
+  const figure = ours === undefined ? undefined : summarise(ours)
+  // Nothing is a multiple of nothing: bytes written to a device by stores in memory.
+  const comparable = ours?.every((cost) => cost > 0) === true && theirs?.every((cost) => cost > 0) === true
+  const ratio = comparable ? pairedRatio(ours, theirs) : undefined
+  const left = skipped.has(spec.subject) || (peer !== undefined && skipped.has(peer))
+  return {
+    workload: workload.id,
+    title: spec.title,
+    metric,
+    unit: spec.unit,
+    subject: spec.subject,
+    subjectLabel: labelOf(spec.subject),
+    ...(peer === undefined ? {} : { peer, peerLabel: labelOf(peer) }),
+    ...(typeof spec.peer === 'object' ? { ofSeveral: true as const } : {}),
+    onDisk: spec.onDisk ?? false,
+    ...(spec.goal === undefined ? {} : { goal: spec.goal }),
+    ...(figure === undefined ? {} : { figure }),
+    ...(theirs === undefined ? {} : { peerFigure: summarise(theirs) }),
+    ...(ratio === undefined ? {} : { ratio }),
+    verdict: verdictOf(spec, figure, ratio, left, theirs !== undefined),
   }
-  if (ratio === undefined) return 'no figure'
-  if (ratio.meaningless) return 'UNCLEAR'
-  return verdict(ratio.median >= goal.atLeast, ratio.p10 >= goal.atLeast, ratio.p90 >= goal.atLeast)
 }
 
-function verdict(median: boolean, p10: boolean, p90: boolean): Verdict {
-  if (p10 === p90) return median ? 'met' : 'MISSED'
-  return median ? 'met (noise)' : 'MISSED (noise)'
+/** The peer itself, or of several the one that costs least. */
+function cheapest(peer: RowSpec['peer'], roundsOf: (id: string) => readonly number[] | undefined): string | undefined {
+  if (peer === undefined || typeof peer === 'string') return peer
+  const medians = peer.map((id) => {
+    const rounds = roundsOf(id)
+    return { id, cost: rounds === undefined ? Infinity : median(rounds) }
+  })
+  return medians.sort((a, b) => a.cost - b.cost).at(0)?.id
+}
+
+export function labelOf(id: string): string {
+  return subjects.get(id)?.label ?? id
+}
+
+export function verdictOf(
+  { goal, peer }: Pick<RowSpec, 'goal' | 'peer'>,
+  figure: Summary | undefined,
+  ratio: Ratio | undefined,
+  leftOut: boolean,
+  peerMeasured = ratio !== undefined,
+): Verdict {
+  const missing = leftOut ? 'left out' : 'not measured'
+  if (figure === undefined || (peer !== undefined && !peerMeasured)) return missing
+  if (goal === undefined) return ''
+  switch (goal.kind) {
+    case 'limit':
+      return verdict((value) => value <= goal.atMost, figure, true)
+    case 'ratio':
+      if (ratio === undefined) return missing
+      return ratioVerdict((value) => value >= goal.atLeast, ratio)
+    case 'multiple':
+      if (ratio === undefined) return missing
+      return ratioVerdict((value) => value >= 1 / goal.atMost, ratio)
+  }
+}
+
+/** One or two rounds say nothing; many that differ may still all lie on one side of the goal. */
+function ratioVerdict(reached: (value: number) => boolean, ratio: Ratio): Verdict {
+  return ratio.quality === 'few rounds' ? 'UNCLEAR' : verdict(reached, ratio, ratio.quality === 'good')
+}
+
+function verdict(reached: (value: number) => boolean, { median: middle, low, high }: Summary, clear: boolean): Verdict {
+  if (reached(low) === reached(high)) return reached(middle) ? 'met' : 'MISSED'
+  if (!clear) return 'UNCLEAR'
+  return reached(middle) ? 'met (noise)' : 'MISSED (noise)'
+}
+
+/** A goal as text, its smaller step behind it. */
+export function goalText({ goal, unit }: Pick<Row, 'goal' | 'unit'>): string {
+  if (goal === undefined) return ''
+  const step = goal.step === undefined ? '' : ` (step ${String(goal.step)})`
+  switch (goal.kind) {
+    case 'ratio':
+      return `>= ${String(goal.atLeast)}x${step}`
+    case 'multiple':
+      return `costs <= ${String(goal.atMost)}x${step}`
+    case 'limit':
+      return `<= ${String(goal.atMost)} ${unit}`.trimEnd() + step
+  }
 }
 
 /**

@@ -1,23 +1,38 @@
 /** The files of a run: filled stores that several workloads share, and copies for those that change them. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { ValueKind } from './data.js'
+import { VALUE_BYTES, type Shape } from './data.js'
 import type { JobRunner } from './fork-job.js'
 import type { LoadJob, Measurement } from './jobs.js'
-import type { Subject } from './subjects.js'
+import type { EngineName, Subject } from './subjects.js'
+import { Unavailable } from './unavailable.js'
 
 export type LoadOrder = LoadJob['order']
 
-export interface DataSet {
+/** What a store is filled with. */
+export interface DataSet extends Shape {
   readonly order: LoadOrder
-  readonly values: ValueKind
+  readonly keys: number
 }
 
 /** lmdb makes a single file only when the path has an extension; level wants a directory. */
-const FILE_NAMES = { daxkv: 'store.pool', lmdb: 'store.mdb', sqlite: 'store.db', level: 'store' } as const
+const FILE_NAMES: Readonly<Record<EngineName, string>> = {
+  daxkv: 'store.pool',
+  lmdb: 'store.mdb',
+  sqlite: 'store.db',
+  level: 'store',
+  'json-file': 'store.json',
+  'lmdb-c': 'store.mdb',
+  pmemobj: 'store.obj',
+  floor: 'floor',
+}
 
 export const KEYS_PER_TRANSACTION = 10_000
 const LOAD_WARMUP_KEYS = 50_000
+/** Room that must be free beyond the expected size of a store: for its copies, and its peers. */
+const FREE_FACTOR = 3
+/** What an engine adds to key and value, at most, on average. */
+const OVERHEAD_BYTES = 200
 
 export class StoreFiles {
   private readonly root: string
@@ -26,7 +41,6 @@ export class StoreFiles {
 
   constructor(
     directory: string,
-    private readonly keys: number,
     private readonly jobs: JobRunner,
     private readonly report: (line: string) => void,
   ) {
@@ -41,21 +55,17 @@ export class StoreFiles {
     return join(directory, FILE_NAMES[subject.engine])
   }
 
-  /** A file for other purposes. */
-  scratch(name: string): string {
-    return join(this.root, name)
-  }
-
   /** Fills a new store and keeps the first of each kind for the workloads that come after. */
-  async load(subject: Subject, dataSet: DataSet, profileDir?: string): Promise<Measurement> {
+  async load(subject: Subject, dataSet: DataSet, round: number, profileDir?: string): Promise<Measurement> {
+    this.requireRoom(dataSet)
     const path = this.fresh(subject)
     const measurement = await this.jobs.run({
       kind: 'load',
       subject,
       path,
-      keys: this.keys,
+      round,
       perTransaction: KEYS_PER_TRANSACTION,
-      warmupKeys: Math.min(LOAD_WARMUP_KEYS, this.keys),
+      warmupKeys: Math.min(LOAD_WARMUP_KEYS, dataSet.keys),
       ...dataSet,
       ...(profileDir === undefined ? {} : { profileDir }),
     })
@@ -69,8 +79,8 @@ export class StoreFiles {
   async shared(subject: Subject, dataSet: DataSet): Promise<string> {
     const key = keyOf(subject, dataSet)
     if (!this.filled.has(key)) {
-      this.report(`filling ${subject.label}, ${dataSet.order}, ${dataSet.values} values`)
-      await this.load(subject, dataSet)
+      this.report(`filling ${subject.label}: ${String(dataSet.keys)} keys, ${dataSet.order}, ${dataSet.values} values`)
+      await this.load(subject, dataSet, 0)
     }
     return this.filled.get(key) as string
   }
@@ -91,8 +101,23 @@ export class StoreFiles {
   removeAll(): void {
     rmSync(this.root, { recursive: true, force: true })
   }
+
+  /** A full disk would fail engines that are not to blame. */
+  private requireRoom({ keys, valueBytes }: DataSet): void {
+    const { bavail, bsize } = statfsSync(this.root)
+    const neededBytes = keys * (valueBytes + OVERHEAD_BYTES) * FREE_FACTOR
+    if (bavail * bsize < neededBytes) {
+      throw new Unavailable(
+        `${String(keys)} keys need ${gib(neededBytes)} GiB free in the stores' directory, there are ${gib(bavail * bsize)}`,
+      )
+    }
+  }
 }
 
-function keyOf(subject: Subject, { order, values }: DataSet): string {
-  return `${subject.format}/${order}/${values}`
+function gib(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(1)
+}
+
+function keyOf(subject: Subject, { order, keys, keyKind, values, valueBytes }: DataSet): string {
+  return [subject.format, order, keys, keyKind, values, values === 'object' ? VALUE_BYTES : valueBytes].join('/')
 }

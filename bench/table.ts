@@ -1,7 +1,6 @@
-import type { Row } from './rows.js'
-import { subjects } from './subjects.js'
+import { goalText, type Row } from './rows.js'
 
-const HEADINGS = ['workload', 'subject', 'figure', 'peer', 'figure', 'ratio (p10..p90)', 'goal', 'verdict'] as const
+const HEADINGS = ['workload', 'subject', 'figure', 'peer', 'figure', 'ratio (interval)', 'goal', 'verdict'] as const
 const LEFT_ALIGNED = new Set([0, 1, 3, 7])
 
 /** The rows as lines of aligned text, or of a Markdown table. */
@@ -10,7 +9,7 @@ export function formatTable(rows: readonly Row[], style: 'text' | 'markdown'): s
   const widths = HEADINGS.map((_, column) => Math.max(...cells.map((row) => row[column].length)))
   const lines = cells.map((row) => row.map((text, column) => pad(text, widths[column], column)))
   const rule = widths.map((width, column) =>
-    style === 'text' ? '-'.repeat(width) : LEFT_ALIGNED.has(column) ? '-'.repeat(width) : '-'.repeat(width - 1) + ':',
+    style === 'text' || LEFT_ALIGNED.has(column) ? '-'.repeat(width) : '-'.repeat(width - 1) + ':',
   )
   lines.splice(1, 0, rule)
   return lines.map((row) => (style === 'text' ? row.join('  ').trimEnd() : `| ${row.join(' | ')} |`)).join('\n')
@@ -20,37 +19,42 @@ function pad(text: string, width: number, column: number): string {
   return LEFT_ALIGNED.has(column) ? text.padEnd(width) : text.padStart(width)
 }
 
-function cellsOf({ spec, ours, theirs, ratio, verdict }: Row): string[] {
+/** The texts of a row, in the order of the headings. */
+export function cellsOf(row: Row): string[] {
+  const { figure: ours, peerFigure: theirs, unit, peerLabel, subjectLabel, title, verdict } = row
   return [
-    spec.title,
-    labelOf(spec.subject),
-    ours === undefined ? '-' : `${figure(ours.median)} ${spec.unit}`,
-    spec.peer === undefined ? '' : labelOf(spec.peer),
-    spec.peer === undefined ? '' : theirs === undefined ? '-' : `${figure(theirs.median)} ${spec.unit}`,
-    ratioText(ratio),
-    goalText(spec),
+    title,
+    subjectLabel,
+    withUnit(ours, unit),
+    peerLabel ?? '',
+    peerLabel === undefined ? '' : withUnit(theirs, unit),
+    ratioText(row),
+    goalText(row),
     verdict,
   ]
 }
 
-function ratioText(ratio: Row['ratio']): string {
+function withUnit(summary: Row['figure'], unit: Row['unit']): string {
+  return summary === undefined ? '-' : `${figure(summary.median)} ${unit}`.trimEnd()
+}
+
+/** Rounds that say nothing give no number that could be quoted: the interval alone is shown. */
+export function ratioText({ ratio }: Pick<Row, 'ratio'>): string {
   if (ratio === undefined) return ''
-  const spread = `(${ratio.p10.toFixed(2)}..${ratio.p90.toFixed(2)})`
-  // A number would be quoted; the spread alone cannot be.
-  return ratio.meaningless ? `too noisy ${spread}` : `${ratio.median.toFixed(2)} ${spread}`
+  const interval = `(${figure(ratio.low)}..${figure(ratio.high)})`
+  switch (ratio.quality) {
+    case 'good':
+      return `${figure(ratio.median)} ${interval}`
+    case 'noisy':
+      return `too noisy ${interval}`
+    case 'few rounds':
+      return `too few rounds ${interval}`
+  }
 }
 
-function goalText({ goal, unit }: Row['spec']): string {
-  if (goal === undefined) return ''
-  return goal.kind === 'ratio' ? `>= ${String(goal.atLeast)}x` : `<= ${String(goal.atMost)} ${unit}`
-}
-
-function labelOf(id: string): string {
-  return subjects.get(id)?.label ?? id
-}
-
-/** Three significant digits. */
+/** Three significant digits, four from 1,000 on. */
 export function figure(value: number): string {
+  if (value === 0) return '0'
   if (value >= 100) return value.toFixed(0)
   if (value >= 10) return value.toFixed(1)
   return value.toFixed(value >= 1 ? 2 : 3)

@@ -1,23 +1,38 @@
 /** What a workload is: for each subject a measurement that is repeated in rounds, and the rows of the table it gives. */
-import type { Measurement, Metric } from './jobs.js'
+import { VALUE_BYTES } from './data.js'
 import type { JobRunner } from './fork-job.js'
-import type { FloorJob, MicroJob, Operation, Pass } from './jobs.js'
-import type { StoreFiles } from './store-files.js'
-import { type DataSet } from './store-files.js'
+import type {
+  LatencyJob,
+  Measurement,
+  Metric,
+  MicroShape,
+  Operation,
+  Pass,
+  StoreJob,
+  Target,
+  YcsbJob,
+  YcsbMix,
+} from './jobs.js'
+import type { DataSet, StoreFiles } from './store-files.js'
 import type { Subject } from './subjects.js'
 
 export type Goal =
-  /** The peer costs at least this many times as much. */
-  | { readonly kind: 'ratio'; readonly atLeast: number }
+  /** The peer costs at least this many times as much. `step` is an earlier, smaller goal. */
+  | { readonly kind: 'ratio'; readonly atLeast: number; readonly step?: number }
+  /** The subject costs at most this many times as much as the peer, which is a floor. `step` as above. */
+  | { readonly kind: 'multiple'; readonly atMost: number; readonly step?: number }
   /** The figure itself is at most this. */
-  | { readonly kind: 'limit'; readonly atMost: number }
+  | { readonly kind: 'limit'; readonly atMost: number; readonly step?: number }
+
+export type Unit = 'us' | 'ms' | 'B' | 'MiB' | 'x' | ''
 
 export interface RowSpec {
   readonly title: string
   readonly metric: Metric
-  readonly unit: 'us' | 'ms' | 'B'
+  readonly unit: Unit
   readonly subject: string
-  readonly peer?: string
+  /** Of several, the one that costs least. */
+  readonly peer?: string | readonly string[]
   /** Waits for a device: processor time would not count that. */
   readonly onDisk?: boolean
   /** Without one, the row is for information. */
@@ -26,12 +41,32 @@ export interface RowSpec {
 
 export interface Workload {
   readonly id: string
+  /** Measured by default, or only with --full or when named. */
+  readonly suite: 'goal' | 'full'
+  /** None: the machine itself is measured. */
   readonly subjects: readonly string[]
   readonly rows: readonly RowSpec[]
   /** Most rounds, for workloads that take long. */
   readonly maxRounds?: number
+  /** Which chart of the report shows it. */
+  readonly chart?: ChartPlace
   measure(context: RoundContext, subject: Subject): Promise<Measurement>
 }
+
+/** Charts that are not made of the table's ratios. */
+export type ChartPlace =
+  /** Metrics with sizes: cost against size, one line a subject. */
+  | {
+      readonly kind: 'sizes'
+      readonly title: string
+      readonly lead: string
+      readonly unit: Unit
+      readonly axis: string
+    }
+  /** Latency distributions and their course in time. */
+  | { readonly kind: 'latency'; readonly title: string; readonly lead: string }
+
+export type DataSetSpec = Partial<DataSet>
 
 /** What a workload measures with, in one round. */
 export class RoundContext {
@@ -44,92 +79,128 @@ export class RoundContext {
     readonly profileDir?: string,
   ) {}
 
-  load(subject: Subject, dataSet: DataSet): Promise<Measurement> {
-    return this.files.load(subject, dataSet, this.profileDir)
+  /** A data set with what the goal rows have where nothing else is said. */
+  dataSet(spec: DataSetSpec = {}): DataSet {
+    return { order: 'sorted', keys: this.keys, keyKind: 'string', values: 'binary', valueBytes: VALUE_BYTES, ...spec }
+  }
+
+  load(subject: Subject, spec: DataSetSpec): Promise<Measurement> {
+    return this.files.load(subject, this.dataSet(spec), this.round, this.profileDir)
   }
 
   /** Single reads of a filled store. */
-  async reads(
-    subject: Subject,
-    operation: Operation,
-    dataSet: DataSet,
-    shape: { readonly operationsPerBatch: number; readonly batches: number; readonly warmupBatches: number },
-  ): Promise<Measurement> {
+  async reads(subject: Subject, operation: Operation, spec: DataSetSpec, shape: MicroShape): Promise<Measurement> {
+    const dataSet = this.dataSet(spec)
     const path = await this.files.shared(subject, dataSet)
     return this.jobs.run({ ...this.common(subject, path, dataSet), kind: 'micro', operation, ...shape })
   }
 
-  /** Single durable writes to a filled store's copy. */
-  async writes(subject: Subject, operation: Operation, dataSet: DataSet, operations: number): Promise<Measurement> {
-    const path = await this.files.copy(subject, dataSet)
-    return this.writeBatches(this.files, subject, operation, path, operations)
+  /** Writes of `operation` to a filled store's copy, or to a new store where the target is empty. */
+  async writes(
+    files: StoreFiles,
+    subject: Subject,
+    operation: Operation,
+    target: Target,
+    spec: DataSetSpec,
+    shape: MicroShape,
+  ): Promise<Measurement> {
+    const dataSet = this.dataSet(spec)
+    return this.onOwnStore(files, subject, target, dataSet, (path) =>
+      this.jobs.run({ ...this.common(subject, path, dataSet), kind: 'micro', operation, target, ...shape }),
+    )
   }
 
-  /** Single durable writes to a new store. */
-  async writesIntoEmpty(files: StoreFiles, subject: Subject, operations: number): Promise<Measurement> {
-    return this.writeBatches(files, subject, 'put-into-empty', files.fresh(subject), operations)
+  /** Durable puts, each timed by itself. */
+  async latencies(
+    files: StoreFiles,
+    subject: Subject,
+    target: Target,
+    spec: DataSetSpec,
+    shape: Pick<LatencyJob, 'operations' | 'warmupOperations' | 'logSizeBytes'>,
+  ): Promise<Measurement> {
+    const dataSet = this.dataSet(spec)
+    return this.onOwnStore(files, subject, target, dataSet, (path) =>
+      this.jobs.run({ ...this.common(subject, path, dataSet), kind: 'latency', target, ...shape }),
+    )
   }
 
-  async pass(subject: Subject, pass: Pass, dataSet: DataSet, repeats: number): Promise<Measurement> {
+  async pass(subject: Subject, pass: Pass, spec: DataSetSpec, repeats: number): Promise<Measurement> {
+    const dataSet = this.dataSet(spec)
     const path = await this.files.shared(subject, dataSet)
     return this.jobs.run({ ...this.common(subject, path, dataSet), kind: 'pass', pass, repeats })
   }
 
-  async openClean(subject: Subject, dataSet: DataSet): Promise<Measurement> {
+  async ycsb(
+    subject: Subject,
+    mix: YcsbMix,
+    spec: DataSetSpec,
+    shape: Pick<YcsbJob, 'operations' | 'warmupOperations'>,
+  ): Promise<Measurement> {
+    const dataSet = this.dataSet(spec)
+    return this.onOwnStore(this.files, subject, 'existing', dataSet, (path) =>
+      this.jobs.run({ ...this.common(subject, path, dataSet), kind: 'ycsb', mix, ...shape }),
+    )
+  }
+
+  async openClean(subject: Subject, spec: DataSetSpec): Promise<Measurement> {
+    const dataSet = this.dataSet(spec)
     const path = await this.files.shared(subject, dataSet)
     return this.jobs.run({ ...this.common(subject, path, dataSet), kind: 'open' })
   }
 
-  async openKilled(subject: Subject, dataSet: DataSet): Promise<Measurement> {
-    const path = await this.files.copy(subject, dataSet)
-    try {
+  async openKilled(subject: Subject, spec: DataSetSpec): Promise<Measurement> {
+    const dataSet = this.dataSet(spec)
+    return this.onOwnStore(this.files, subject, 'existing', dataSet, async (path) => {
       const common = this.common(subject, path, dataSet)
       await this.jobs.runAndKill({ ...common, kind: 'crash' })
-      return await this.jobs.run({ ...common, kind: 'open' })
-    } finally {
-      this.files.discard(path)
-    }
+      return this.jobs.run({ ...common, kind: 'open' })
+    })
   }
 
-  floor(files: StoreFiles, repeats: number): Promise<Measurement> {
-    const job: FloorJob = { kind: 'floor', path: files.scratch('floor'), repeats }
-    return this.jobs.run(job)
+  /** A new store that dies after exactly `puts` puts; then opening it. */
+  async recovery(files: StoreFiles, subject: Subject, puts: number, logSizeBytes: number): Promise<Measurement> {
+    const dataSet = this.dataSet()
+    return this.onOwnStore(files, subject, 'empty', dataSet, async (path) => {
+      const common = { ...this.common(subject, path, dataSet), logSizeBytes }
+      await this.jobs.runAndKill({ ...common, kind: 'crash', puts })
+      return this.jobs.run({ ...common, kind: 'open', afterPuts: puts })
+    })
   }
 
-  private async writeBatches(
-    files: StoreFiles,
-    subject: Subject,
-    operation: Operation,
-    path: string,
-    operations: number,
-  ): Promise<Measurement> {
-    const operationsPerBatch = Math.max(1, Math.min(100, Math.floor(operations / 20)))
-    const batches = Math.floor(operations / operationsPerBatch)
-    const job: MicroJob = {
-      ...this.common(subject, path, { values: 'binary' }),
-      kind: 'micro',
-      operation,
-      operationsPerBatch,
-      batches,
-      warmupBatches: Math.ceil(batches / 5),
-    }
+  /** What the hardware and the kernel cost in the directory of these files. */
+  async floor(files: StoreFiles, subject: Subject, repeats: number): Promise<Measurement> {
+    const path = files.fresh(subject)
     try {
-      return await this.jobs.run(job)
+      return await this.jobs.run({ kind: 'floor', path, repeats })
     } finally {
       files.discard(path)
     }
   }
 
-  private common(
+  private async onOwnStore<T>(
+    files: StoreFiles,
     subject: Subject,
-    path: string,
-    { values }: Pick<DataSet, 'values'>,
-  ): Omit<MicroJob, 'kind' | 'operation' | 'operationsPerBatch' | 'batches' | 'warmupBatches'> {
+    target: Target,
+    dataSet: DataSet,
+    use: (path: string) => Promise<T>,
+  ): Promise<T> {
+    const path = target === 'empty' ? files.fresh(subject) : await files.copy(subject, dataSet)
+    try {
+      return await use(path)
+    } finally {
+      files.discard(path)
+    }
+  }
+
+  private common(subject: Subject, path: string, dataSet: DataSet): StoreJob {
+    const { keys, keyKind, values, valueBytes } = dataSet
     return {
       subject,
       path,
+      keys,
+      keyKind,
       values,
-      keys: this.keys,
+      valueBytes,
       round: this.round,
       ...(this.profileDir === undefined ? {} : { profileDir: this.profileDir }),
     }

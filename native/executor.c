@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "operation-hook.h"
 #include "persist.h"
 #include "program.h"
 #include "xxh64.h"
@@ -119,6 +120,8 @@ static int run_operation(struct pool *pool, const uint32_t *words) {
     case OP_STORE_LAZY:
       run_store_lazy(pool, words);
       return 0;
+    case OP_APPLY:
+      return record_apply(pool, words[1], words[2]);
     default:
       return run_sync_all(pool);
   }
@@ -147,7 +150,8 @@ void executor_run(struct pool *pool) {
   uint32_t faults_before = atomic_load(&pool->faults.seen);
   pool->control->counters[COUNT_PROGRAMS] += 1;
   for (uint64_t at = 0; at < words;) {
-    int error = run_operation(pool, pool->program + at);
+    int error = operation_hook();
+    if (error == 0) error = run_operation(pool, pool->program + at);
     if (error != 0) {
       set_status(pool, STATUS_PERSIST_FAILED, error, at, REFUSED_NOT);
       return;

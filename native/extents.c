@@ -1,13 +1,12 @@
 #include "extents.h"
 
 #include <errno.h>
-#include <linux/fiemap.h>
-#include <linux/fs.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "syscalls.h"
 
 #define EXTENTS_EACH_CALL 128u
 
@@ -55,7 +54,7 @@ static int list_by_fiemap(int fd, uint64_t length, struct extent_list *list) {
     request.map.fm_length = length - cursor;
     request.map.fm_flags = FIEMAP_FLAG_SYNC;
     request.map.fm_extent_count = EXTENTS_EACH_CALL;
-    if (ioctl(fd, FS_IOC_FIEMAP, &request.map) != 0) return errno;
+    if (sys.list_extents(fd, &request.map) != 0) return errno;
     uint32_t count = request.map.fm_mapped_extents;
     uint64_t before = cursor;
     for (uint32_t i = 0; i < count; i++) {
@@ -73,10 +72,10 @@ static int list_by_fiemap(int fd, uint64_t length, struct extent_list *list) {
 static int list_by_seek(int fd, uint64_t length, struct extent_list *list) {
   uint64_t cursor = 0;
   while (cursor < length) {
-    off_t hole = lseek(fd, (off_t)cursor, SEEK_HOLE);
+    off_t hole = sys.seek(fd, (off_t)cursor, SEEK_HOLE);
     if (hole < 0) return errno == ENXIO ? append(list, EXTENT_HOLE, cursor, length) : errno;
     if ((uint64_t)hole >= length) return 0;
-    off_t data = lseek(fd, hole, SEEK_DATA);
+    off_t data = sys.seek(fd, hole, SEEK_DATA);
     if (data < 0 && errno != ENXIO) return errno;
     uint64_t end = data < 0 || (uint64_t)data > length ? length : (uint64_t)data;
     int error = append(list, EXTENT_HOLE, (uint64_t)hole, end);

@@ -197,6 +197,23 @@ static int remap_all_segments(struct pool *pool) {
   return 0;
 }
 
+/* Puts a fault back: its page still shows zeros, which nobody may take for data. */
+static void put_back(struct pool *pool, const struct fault *fault, bool remap_all) {
+  struct fault_queue *queue = &pool->faults;
+  sigset_t mask_before;
+  queue_lock(queue, &mask_before);
+  if (queue->count < FAULTS_MAX) {
+    memmove(queue->entries + 1, queue->entries, queue->count * sizeof queue->entries[0]);
+    queue->entries[0] = *fault;
+    queue->count++;
+  } else {
+    queue->overflowed = true;
+  }
+  if (remap_all) queue->overflowed = true;
+  atomic_store(&pool->control->fault_words[0], 1);
+  queue_unlock(queue, &mask_before);
+}
+
 int faults_take(struct pool *pool, struct fault *result) {
   struct fault_queue *queue = &pool->faults;
   sigset_t mask_before;
@@ -218,5 +235,7 @@ int faults_take(struct pool *pool, struct fault *result) {
    * the next touch faults again, so that made-up zero bytes are never taken for a value.
    */
   int error = remap_all ? remap_all_segments(pool) : segments_remap_page(pool, result->page_id, result->in_write_mapping);
-  return error == 0 ? 1 : -error;
+  if (error == 0) return 1;
+  put_back(pool, result, remap_all);
+  return -error;
 }

@@ -69,16 +69,14 @@ static napi_value api_lock(napi_env env, napi_callback_info info) {
   return util_number(env, lock_acquire(fd, exclusive, instance));
 }
 
-/* unlock(fd): 0 or an errno */
+/* unlock(fd): 0 */
 static napi_value api_unlock(napi_env env, napi_callback_info info) {
   napi_value arguments[1];
   void *instance = NULL;
   int fd = 0;
-  struct stat file;
   if (!util_arguments(env, info, 1, arguments, &instance)) return NULL;
   if (!util_fd(env, arguments[0], &fd)) return NULL;
-  if (sys.fstat(fd, &file) != 0) return util_number(env, errno);
-  lock_release(fd, file.st_dev, file.st_ino, instance);
+  lock_release_fd(fd, instance);
   return util_number(env, 0);
 }
 

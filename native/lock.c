@@ -11,6 +11,8 @@
 #define LOCK_OFFSET ((off_t)1 << 62)
 
 struct entry {
+  /* Only good while the descriptor is open: for an opening that fails before a pool takes over. */
+  int fd;
   dev_t device;
   ino_t inode;
   const void *owner;
@@ -50,7 +52,7 @@ static int acquire_registered(int fd, const struct stat *file, bool exclusive, c
     free(entry);
     return error;
   }
-  *entry = (struct entry){file->st_dev, file->st_ino, owner, exclusive, registry};
+  *entry = (struct entry){fd, file->st_dev, file->st_ino, owner, exclusive, registry};
   registry = entry;
   return 0;
 }
@@ -70,6 +72,20 @@ void lock_release(int fd, dev_t device, ino_t inode, const void *owner) {
     struct entry *entry = *link;
     if (entry->device != device || entry->inode != inode || entry->owner != owner) continue;
     /* The kernel's lock first: who finds the registry free must find the file free. Closing drops it anyway. */
+    set_lock(fd, F_UNLCK);
+    *link = entry->next;
+    free(entry);
+    break;
+  }
+  pthread_mutex_unlock(&registry_mutex);
+}
+
+void lock_release_fd(int fd, const void *owner) {
+  pthread_mutex_lock(&registry_mutex);
+  /* The newest entry comes first: older ones of this number are of descriptors that have been closed since. */
+  for (struct entry **link = &registry; *link != NULL; link = &(*link)->next) {
+    struct entry *entry = *link;
+    if (entry->fd != fd || entry->owner != owner) continue;
     set_lock(fd, F_UNLCK);
     *link = entry->next;
     free(entry);

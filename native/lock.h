@@ -16,6 +16,9 @@ int lock_acquire(int fd, bool exclusive, const void *owner);
 /* Drops the kernel's lock and the registry entry of this owner. */
 void lock_release(int fd, dev_t device, ino_t inode, const void *owner);
 
+/* The same for an opening that fails: by the descriptor that took the lock, which is still open. Cannot fail. */
+void lock_release_fd(int fd, const void *owner);
+
 /* Forgets everything an environment left behind; its descriptors are closed by Node.js or by pool_close. */
 void lock_release_owner(const void *owner);
 

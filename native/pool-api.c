@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "addon.h"
+#include "barrier.h"
 #include "executor.h"
 #include "napi-util.h"
 #include "pool.h"
@@ -20,12 +21,25 @@ struct buffer_list {
   uint32_t capacity;
 };
 
+struct binding;
+
+/* A barrier on its way through libuv: its own allocation, as it may outlive the pool that started it. */
+struct barrier_call {
+  struct barrier barrier;
+  struct binding *binding;
+  napi_async_work work;
+  napi_ref ended;
+};
+
 struct binding {
   struct pool *pool;
   napi_env env;
   /* Functions not yet collected: each may still be called, so each keeps the struct (not the mappings) alive. */
   unsigned functions;
   bool hooked;
+  /* The barrier under way whose end nobody has learnt of, and all that libuv still has to call back for. */
+  struct barrier_call *barrier;
+  unsigned barrier_calls;
   /* Stretches of the mapping that JavaScript sees, in the order they were asked for. */
   struct buffer_list windows;
   size_t window_bytes;
@@ -85,6 +99,18 @@ static bool detach_from(napi_env env, struct buffer_list *list, uint32_t keep) {
   return true;
 }
 
+static void destroy_if_unused(struct binding *binding);
+
+/* Waits for the barrier under way; its callback will not be called any more. Returns an errno, or -1 without one. */
+static int finish_barrier(struct binding *binding) {
+  struct barrier_call *call = binding->barrier;
+  if (call == NULL) return -1;
+  int error = barrier_wait(&call->barrier);
+  if (call->barrier.in_background) binding->pool->control->counters[COUNT_BACKGROUND_SYNCS] += 1;
+  binding->barrier = NULL;
+  return error;
+}
+
 static void destroy(struct binding *binding) {
   pool_free(binding->pool);
   free(binding->windows.references);
@@ -98,8 +124,10 @@ static void on_environment_end(void *data) {
   struct binding *binding = data;
   binding->hooked = false;
   adjust_external(binding->env, (int64_t)(binding->windows.count * binding->window_bytes));
+  /* Neither the mapping nor the descriptor may go away under an msync. */
+  (void)finish_barrier(binding);
   pool_close(binding->pool);
-  if (binding->functions == 0) destroy(binding);
+  destroy_if_unused(binding);
 }
 
 static void on_function_collected(napi_env env, void *data, void *hint) {
@@ -111,7 +139,11 @@ static void on_function_collected(napi_env env, void *data, void *hint) {
    * A pool that was never closed: its views may outlive the functions, so mappings and lock stay until the environment
    * ends. Forgetting close() is a leak, not a use after free.
    */
-  if (binding->functions == 0 && !binding->hooked) destroy(binding);
+  destroy_if_unused(binding);
+}
+
+static void destroy_if_unused(struct binding *binding) {
+  if (binding->functions == 0 && !binding->hooked && binding->barrier_calls == 0) destroy(binding);
 }
 
 static struct binding *this_binding(napi_env env, napi_callback_info info) {
@@ -182,14 +214,21 @@ static napi_value method_take_fault(napi_env env, napi_callback_info info) {
   return util_number(env, taken);
 }
 
-/* window(index): an ArrayBuffer over a stretch of a mapped segment, or an errno */
-static napi_value method_window(napi_env env, napi_callback_info info) {
+/* The open pool of a method whose one argument is an integer up to `maximum`; NULL after throwing. */
+static struct binding *open_binding_and_number(napi_env env, napi_callback_info info, uint64_t maximum,
+                                               uint64_t *number) {
   napi_value argument;
   void *data = NULL;
-  uint64_t index = 0;
   if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
-  struct binding *binding = data;
-  if (!is_open(env, binding) || !util_integer(env, argument, UINT32_MAX, &index)) return NULL;
+  if (!is_open(env, data) || !util_integer(env, argument, maximum, number)) return NULL;
+  return data;
+}
+
+/* window(index): an ArrayBuffer over a stretch of a mapped segment, or an errno */
+static napi_value method_window(napi_env env, napi_callback_info info) {
+  uint64_t index = 0;
+  struct binding *binding = open_binding_and_number(env, info, UINT32_MAX, &index);
+  if (binding == NULL) return NULL;
   const struct pool *pool = binding->pool;
   size_t segment_bytes = pool_segment_bytes(pool);
   uint64_t offset = index * binding->window_bytes;
@@ -213,13 +252,9 @@ static bool detach_windows(napi_env env, struct binding *binding) {
 
 /* grow(newByteLength): 0, or an errno */
 static napi_value method_grow(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  void *data = NULL;
   uint64_t length = 0;
-  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
-  struct binding *binding = data;
-  if (!is_open(env, binding)) return NULL;
-  if (!util_integer(env, argument, (uint64_t)PAGE_BYTES << 32, &length)) return NULL;
+  struct binding *binding = open_binding_and_number(env, info, (uint64_t)PAGE_BYTES << 32, &length);
+  if (binding == NULL) return NULL;
   bool sound = (length & (PAGE_BYTES - 1)) == 0 && length >> PAGE_SHIFT >= binding->pool->page_count;
   if (!sound || binding->pool->read_only) return util_number(env, EINVAL);
   return util_number(env, pool_grow(binding->pool, length));
@@ -227,13 +262,9 @@ static napi_value method_grow(napi_env env, napi_callback_info info) {
 
 /* limitTo(byteLength): 0, or EINVAL. What lies beyond is out of reach until the next grow writes it anew. */
 static napi_value method_limit_to(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  void *data = NULL;
   uint64_t length = 0;
-  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
-  struct binding *binding = data;
-  if (!is_open(env, binding)) return NULL;
-  if (!util_integer(env, argument, (uint64_t)PAGE_BYTES << 32, &length)) return NULL;
+  struct binding *binding = open_binding_and_number(env, info, (uint64_t)PAGE_BYTES << 32, &length);
+  if (binding == NULL) return NULL;
   struct pool *pool = binding->pool;
   if ((length & (PAGE_BYTES - 1)) != 0 || length >> PAGE_SHIFT > pool->page_count) return util_number(env, EINVAL);
   pool->page_count = length >> PAGE_SHIFT;
@@ -254,12 +285,9 @@ static napi_value method_add_chunk(napi_env env, napi_callback_info info) {
 
 /* trimChunks(keep): how many chunks there are now; more than `keep` when V8 would not let go of one */
 static napi_value method_trim_chunks(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  void *data = NULL;
   uint64_t keep = 0;
-  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
-  struct binding *binding = data;
-  if (!is_open(env, binding) || !util_integer(env, argument, UINT32_MAX, &keep)) return NULL;
+  struct binding *binding = open_binding_and_number(env, info, UINT32_MAX, &keep);
+  if (binding == NULL) return NULL;
   (void)detach_from(env, &binding->chunks, (uint32_t)keep);
   pool_trim_chunks(binding->pool, binding->chunks.count);
   return util_number(env, binding->chunks.count);
@@ -267,12 +295,9 @@ static napi_value method_trim_chunks(napi_env env, napi_callback_info info) {
 
 /* reserveProgram(words): a new ArrayBuffer with the old contents (the old one is detached), or an errno */
 static napi_value method_reserve_program(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  void *data = NULL;
   uint64_t words = 0;
-  if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
-  struct binding *binding = data;
-  if (!is_open(env, binding) || !util_integer(env, argument, UINT32_MAX, &words)) return NULL;
+  struct binding *binding = open_binding_and_number(env, info, UINT32_MAX, &words);
+  if (binding == NULL) return NULL;
   struct pool *pool = binding->pool;
   if (words < pool->program_words) words = pool->program_words;
   /* Allocated before anything changes: a failure leaves the program that JavaScript holds in use. */
@@ -298,10 +323,86 @@ static napi_value method_close(napi_env env, napi_callback_info info) {
   struct binding *binding = this_binding(env, info);
   if (binding == NULL) return util_number(env, 0);
   if (!detach_all(env, binding)) return util_number(env, EBUSY);
+  (void)finish_barrier(binding);
   napi_remove_env_cleanup_hook(env, on_environment_end, binding);
   binding->hooked = false;
   pool_close(binding->pool);
   return util_number(env, 0);
+}
+
+static void work_on_barrier(napi_env env, void *data) {
+  (void)env;
+  struct barrier_call *call = data;
+  barrier_work(&call->barrier);
+}
+
+static void discard_barrier(napi_env env, struct barrier_call *call) {
+  if (call->work != NULL) napi_delete_async_work(env, call->work);
+  if (call->ended != NULL) napi_delete_reference(env, call->ended);
+  barrier_destroy(&call->barrier);
+  free(call);
+}
+
+/* Errors of the calls below cannot be thrown to anybody; in an environment that is ending JavaScript runs no more. */
+static void tell_barrier_end(napi_env env, struct barrier_call *call, int error) {
+  napi_value callback = NULL, receiver = NULL, argument = NULL;
+  if (napi_get_reference_value(env, call->ended, &callback) != napi_ok || callback == NULL) return;
+  if (napi_get_undefined(env, &receiver) != napi_ok) return;
+  if (napi_create_double(env, error, &argument) != napi_ok) return;
+  (void)napi_call_function(env, receiver, callback, 1, &argument, NULL);
+}
+
+static void on_barrier_end(napi_env env, napi_status status, void *data) {
+  (void)status;
+  struct barrier_call *call = data;
+  struct binding *binding = call->binding;
+  /* Else somebody has waited for it (`finishBarrier`, `close`) and knows. */
+  if (binding->barrier == call) tell_barrier_end(env, call, finish_barrier(binding));
+  discard_barrier(env, call);
+  binding->barrier_calls--;
+  destroy_if_unused(binding);
+}
+
+static napi_value queue_barrier(napi_env env, struct barrier_call *call, napi_value callback) {
+  napi_value name = NULL;
+  TRY(env, napi_create_reference(env, callback, 1, &call->ended));
+  TRY(env, napi_create_string_utf8(env, "daxkv barrier", NAPI_AUTO_LENGTH, &name));
+  TRY(env, napi_create_async_work(env, NULL, name, work_on_barrier, on_barrier_end, call, &call->work));
+  TRY(env, napi_queue_async_work(env, call->work));
+  return name;
+}
+
+/* startBarrier(wholeFile, ended): 0, or an errno. `ended` is called with the errno of the barrier. */
+static napi_value method_start_barrier(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  void *data = NULL;
+  bool whole_file = false;
+  if (!util_arguments(env, info, 2, arguments, &data)) return NULL;
+  struct binding *binding = data;
+  if (!is_open(env, binding) || !util_boolean(env, arguments[0], &whole_file)) return NULL;
+  if (binding->barrier != NULL || binding->pool->read_only) return util_number(env, EBUSY);
+  struct barrier_call *call = calloc(1, sizeof *call);
+  if (call == NULL) return util_number(env, ENOMEM);
+  int error = barrier_start(&call->barrier, binding->pool, whole_file);
+  if (error != 0) {
+    free(call);
+    return util_number(env, error);
+  }
+  call->binding = binding;
+  if (queue_barrier(env, call, arguments[1]) == NULL) {
+    /* What was noted for it is lost, so that no later barrier could cover it: the caller must give the pool up. */
+    discard_barrier(env, call);
+    return NULL;
+  }
+  binding->barrier = call;
+  binding->barrier_calls++;
+  return util_number(env, 0);
+}
+
+/* finishBarrier(): the errno of the barrier under way (0: it succeeded), or -1 when there is none */
+static napi_value method_finish_barrier(napi_env env, napi_callback_info info) {
+  struct binding *binding = this_binding(env, info);
+  return util_number(env, binding == NULL ? -1 : finish_barrier(binding));
 }
 
 static bool set_method(napi_env env, napi_value object, const char *name, napi_callback callback, struct binding *binding) {
@@ -320,6 +421,8 @@ static bool set_methods(napi_env env, napi_value object, struct binding *binding
          set_method(env, object, "verifyPage", method_verify_page, binding) &&
          set_method(env, object, "hashExtent", method_hash_extent, binding) &&
          set_method(env, object, "writeExtent", method_write_extent, binding) &&
+         set_method(env, object, "startBarrier", method_start_barrier, binding) &&
+         set_method(env, object, "finishBarrier", method_finish_barrier, binding) &&
          set_method(env, object, "takeFault", method_take_fault, binding) &&
          set_method(env, object, "window", method_window, binding) &&
          set_method(env, object, "grow", method_grow, binding) &&
@@ -352,7 +455,7 @@ static void abandon(napi_env env, struct binding *binding) {
   binding->hooked = false;
   detach_all(env, binding);
   pool_close(binding->pool);
-  if (binding->functions == 0) destroy(binding);
+  destroy_if_unused(binding);
 }
 
 static bool read_options(napi_env env, napi_callback_info info, struct pool_options *options) {

@@ -15,15 +15,15 @@
 
 /*
  * Memory that JavaScript sees comes in whole pages of its own: aligned to cache lines, zeroed, and never a neighbour
- * of the allocator's bookkeeping.
+ * of the allocator's bookkeeping. NULL with errno where there is none.
  */
 static void *map_private(size_t length) {
-  void *mapped = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *mapped = sys.map(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return mapped == MAP_FAILED ? NULL : mapped;
 }
 
 static void unmap_private(void *address, size_t length) {
-  if (address != NULL) munmap(address, length);
+  if (address != NULL) sys.unmap(address, length);
 }
 
 static int identify(struct pool *pool) {
@@ -37,7 +37,7 @@ static int identify(struct pool *pool) {
 static int acquire(struct pool *pool, const struct pool_options *options) {
   pool->control = map_private(PAGE_BYTES);
   pool->segments = map_private(SEGMENTS_MAX * sizeof *pool->segments);
-  if (pool->control == NULL || pool->segments == NULL) return ENOMEM;
+  if (pool->control == NULL || pool->segments == NULL) return errno;
   struct program_buffer buffer;
   int error = pool_allocate_program(PROGRAM_WORDS_FIRST, &buffer);
   if (error != 0) return error;
@@ -115,7 +115,7 @@ int pool_add_chunk(struct pool *pool) {
     pool->chunk_capacity = capacity;
   }
   uint8_t *chunk = map_private(CHUNK_BYTES);
-  if (chunk == NULL) return ENOMEM;
+  if (chunk == NULL) return errno;
   pool->chunks[pool->chunk_count++] = chunk;
   return 0;
 }
@@ -129,7 +129,7 @@ int pool_allocate_program(size_t words, struct program_buffer *buffer) {
   size_t length = (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
   buffer->program = map_private(length);
   buffer->words = length / sizeof *buffer->program;
-  return buffer->program != NULL ? 0 : ENOMEM;
+  return buffer->program != NULL ? 0 : errno;
 }
 
 void pool_discard_program(struct program_buffer *buffer) {

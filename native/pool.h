@@ -53,7 +53,15 @@ enum refusal {
   REFUSED_MEMORY
 };
 
-enum counter { COUNT_FENCES, COUNT_FLUSHED_LINES, COUNT_NON_TEMPORAL_LINES, COUNT_SYNCS, COUNT_PROGRAMS, COUNTERS = 8 };
+enum counter {
+  COUNT_FENCES,
+  COUNT_FLUSHED_LINES,
+  COUNT_NON_TEMPORAL_LINES,
+  COUNT_SYNCS,
+  COUNT_PROGRAMS,
+  COUNT_BACKGROUND_SYNCS,
+  COUNTERS = 8
+};
 
 /*
  * Shared with JavaScript as one external ArrayBuffer, so that a call needs neither arguments nor a result object.

@@ -14,7 +14,8 @@ enum opcode {
   OP_RECORD = 5,
   OP_FLUSH = 6,
   OP_SYNC_ALL = 7,
-  OP_STORE_LAZY = 8
+  OP_STORE_LAZY = 8,
+  OP_APPLY = 9
 };
 
 enum record_kind { RECORD_UNDO = 1, RECORD_REDO = 2 };
@@ -25,7 +26,7 @@ enum record_kind { RECORD_UNDO = 1, RECORD_REDO = 2 };
 /* Words of an operation of fixed length, or 0 for OP_RECORD and for what is no operation. */
 static inline unsigned fixed_length(uint32_t opcode) {
   static const uint8_t lengths[] = {[OP_FENCE] = 1, [OP_CHECKSUM] = 5, [OP_CHECKSUM_FRESH] = 3, [OP_STORE] = 5,
-                                    [OP_FLUSH] = 4, [OP_SYNC_ALL] = 1, [OP_STORE_LAZY] = 5};
+                                    [OP_FLUSH] = 4, [OP_SYNC_ALL] = 1, [OP_STORE_LAZY] = 5,   [OP_APPLY] = 3};
   return opcode < sizeof lengths ? lengths[opcode] : 0;
 }
 
@@ -81,5 +82,8 @@ uint64_t validate_operation(struct pool *pool, const uint32_t *words, uint64_t w
 
 /* Builds the record and writes it past the cache. Operands are valid. */
 void record_write(struct pool *pool, const uint32_t *record);
+
+/* Copies the lines of the redo record in a span of the log to their pages. EIO when no such record is there any more. */
+int record_apply(struct pool *pool, uint32_t log_page, uint32_t log_pages);
 
 #endif

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <string.h>
 
 #include "cpu.h"
@@ -154,4 +155,49 @@ void record_write(struct pool *pool, const uint32_t *record) {
   /* What faulted was read as zeros. Without its header the record stays incomplete, so that no recovery applies them. */
   if (atomic_load(&pool->faults.seen) != faults_before) return;
   cpu_stream_line(header_line, &header);
+}
+
+/* The directory line of an entry: {pageId, maskLo, maskHi, 0}. */
+static const uint32_t *directory_entry(const uint8_t *record, uint32_t index) {
+  return (const uint32_t *)(record + LINE_BYTES) + (size_t)index * 4;
+}
+
+/* The program wrote this record itself, but a stranger may have written to the file since. */
+static bool is_applicable(const struct pool *pool, const uint8_t *record, uint32_t log_page, uint32_t log_pages) {
+  struct record_header header;
+  memcpy(&header, record, sizeof header);
+  if (header.magic != RECORD_MAGIC || header.kind != RECORD_REDO || header.extent_count != 0) return false;
+  if (header.total_lines > (uint64_t)log_pages * LINES_PER_PAGE) return false;
+  if (record_lines(0, header.page_count, header.line_count) != header.total_lines) return false;
+  uint64_t lines = 0;
+  for (uint32_t i = 0; i < header.page_count; i++) {
+    const uint32_t *entry = directory_entry(record, i);
+    if (entry[0] >= pool->page_count) return false;
+    if (entry[0] >= log_page && entry[0] - log_page < log_pages) return false;
+    lines += (unsigned)__builtin_popcountll(join_words(entry + 1));
+  }
+  return lines == header.line_count;
+}
+
+int record_apply(struct pool *pool, uint32_t log_page, uint32_t log_pages) {
+  /* The log lies in one segment, and a record of the ring in one stretch of it. */
+  const uint8_t *record = pool_write_page(pool, log_page);
+  if (!is_applicable(pool, record, log_page, log_pages)) return EIO;
+  struct record_header header;
+  memcpy(&header, record, sizeof header);
+  const uint8_t *body = record + (size_t)(header.total_lines - header.line_count) * LINE_BYTES;
+  for (uint32_t i = 0; i < header.page_count; i++) {
+    const uint32_t *entry = directory_entry(record, i);
+    uint8_t *target = pool_write_page(pool, entry[0]);
+    uint64_t mask = join_words(entry + 1);
+    if (mask == UINT64_MAX) {
+      memcpy(target, body, PAGE_BYTES);
+      body += PAGE_BYTES;
+      continue;
+    }
+    for (; mask != 0; mask &= mask - 1, body += LINE_BYTES) {
+      memcpy(target + (size_t)__builtin_ctzll(mask) * LINE_BYTES, body, LINE_BYTES);
+    }
+  }
+  return 0;
 }

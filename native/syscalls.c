@@ -1,11 +1,15 @@
 #include "syscalls.h"
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 static int set_ofd_lock(int fd, struct flock *request) { return fcntl(fd, F_OFD_SETLK, request); }
 
 static int duplicate_cloexec(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+
+static int list_extents(int fd, struct fiemap *request) { return ioctl(fd, FS_IOC_FIEMAP, request); }
 
 const struct syscalls sys = {
     .map = mmap,
@@ -20,4 +24,6 @@ const struct syscalls sys = {
     .ofd_lock = set_ofd_lock,
     .duplicate = duplicate_cloexec,
     .close = close,
+    .list_extents = list_extents,
+    .seek = lseek,
 };

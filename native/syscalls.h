@@ -6,6 +6,7 @@
 #define DAXKV_SYSCALLS_H
 
 #include <fcntl.h>
+#include <linux/fiemap.h>
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -23,6 +24,8 @@ struct syscalls {
   int (*ofd_lock)(int fd, struct flock *request);
   int (*duplicate)(int fd);
   int (*close)(int fd);
+  int (*list_extents)(int fd, struct fiemap *request);
+  off_t (*seek)(int fd, off_t offset, int whence);
 };
 
 extern const struct syscalls sys;

@@ -92,11 +92,21 @@ if (!dependenciesAreCurrent()) {
   const fresh = !existsSync('node_modules')
   step('installing dependencies', 'npm', [fresh ? 'ci' : 'install', '--no-audit', '--no-fund'])
 }
-if (isOlder(addon, addonSources)) {
+// Elsewhere the portable executor runs.
+if (process.platform === 'linux' && isOlder(addon, addonSources)) {
   needCompiler()
   step('building the native addon', 'npm', ['run', '--silent', 'build:native'])
 }
-if (isOlder('dist/.built', ['src', 'scripts/build.mjs', 'tsconfig.json', 'tsconfig.build.json', 'package.json'])) {
+if (
+  isOlder('dist/.built', [
+    'src',
+    'crash-tests/src',
+    'scripts/build.mjs',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'package.json',
+  ])
+) {
   step('building dist', process.execPath, ['scripts/build.mjs'])
 }
 

@@ -1,7 +1,7 @@
 // Runs the tests with node's own test runner, whose summary is the last thing printed.
 //
 //   node scripts/test.mjs                     everything: test/ and crash-tests/
-//   node scripts/test.mjs --unit              without the packaging and crash tests
+//   node scripts/test.mjs --unit              without the packaging and crash tests and the quick benchmark
 //   node scripts/test.mjs test/codec          files and folders by name
 //   node scripts/test.mjs --test-name-pattern=prefix test/codec
 import { spawnSync } from 'node:child_process'
@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 
-const SLOW = [/^test\/package\//, /^test\/crash\//, /^crash-tests\//]
+const SLOW = [/^test\/package\//, /^test\/bench\/quick/, /^test\/crash\//, /^crash-tests\//]
 
 const given = process.argv.slice(2)
 const unitOnly = given.includes('--unit')

@@ -31,6 +31,7 @@ export type DaxkvErrorCode =
   | 'EXTENTS_UNSAFE' // holes, unwritten or shared extents that could not be repaired
   | 'UNSUPPORTED_TARGET' // device-dax, directory, a runtime that forbids external memory ...
   | 'NATIVE_UNAVAILABLE' // the addon could not be loaded
+  | 'PORTABLE_UNAVAILABLE' // the package mmap-io, which the portable executor needs, could not be loaded
   // data
   | 'CORRUPT' // a checksum or a structural rule is violated
   | 'MEDIA_ERROR' // the mapping faulted: truncated file or poisoned memory
@@ -73,5 +74,22 @@ export class DaxkvError extends Error {
     if (details.errno !== undefined) this.errno = details.errno
     if (details.limit !== undefined) this.limit = details.limit
     if (details.actual !== undefined) this.actual = details.actual
+  }
+
+  /** The same error with the pool file it is about, which the lower layers do not know. */
+  locatedIn(path: string): DaxkvError {
+    const { message, stack, offset, length, errno, limit, actual, cause } = this
+    const located = new DaxkvError(this.code, `${path}: ${message}`, {
+      path,
+      ...(offset === undefined ? {} : { offset }),
+      ...(length === undefined ? {} : { length }),
+      ...(errno === undefined ? {} : { errno }),
+      ...(limit === undefined ? {} : { limit }),
+      ...(actual === undefined ? {} : { actual }),
+      ...(cause === undefined ? {} : { cause }),
+    })
+    // Where it was found says more than where it was told the path.
+    if (stack !== undefined) located.stack = stack.replace(message, () => located.message)
+    return located
   }
 }

@@ -1,22 +1,25 @@
-import { rmSync, statSync, readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { KeyMaker, shuffledOrder, ValueMaker } from '../data.js'
+import { KeyMaker, shuffledOrder, ValueMaker, type Key } from '../data.js'
 import type { OpenedEngine } from '../engines/engine.js'
 import type { EngineOpener } from '../engines/open-engine.js'
 import type { LoadJob, Measurement } from '../jobs.js'
 import { Clocks } from './clocks.js'
+import { removeStore, warmUpPath } from './inputs.js'
+import { peakMemoryMib } from './process-figures.js'
 import { MeasuredPartProfiler } from './profiler.js'
 
+/** `bench/native/driver.h` has the same. */
 const ORDER_SEED = 0x10ad
 
 /** Fills a store in transactions of a fixed size. Making keys and values is not part of the time. */
 export async function load(openEngine: EngineOpener, job: LoadJob): Promise<Measurement> {
   if (job.warmupKeys > 0) {
-    const path = `${job.path}.warmup${job.subject.engine === 'level' ? '' : '.mdb'}`
+    const path = warmUpPath(job.subject, job.path)
     const warm = await openEngine({ ...job, path })
     await fill(warm, { ...job, keys: job.warmupKeys })
     await warm.engine.close()
-    for (const suffix of ['', '-lock', '-wal', '-shm']) rmSync(path + suffix, { recursive: true, force: true })
+    removeStore(path)
   }
   const profiler = new MeasuredPartProfiler(job.profileDir)
   const opened = await openEngine(job)
@@ -26,27 +29,27 @@ export async function load(openEngine: EngineOpener, job: LoadJob): Promise<Meas
   profiler.stop(`load-${job.order}`)
   const count = await engine.count()
   if (count !== job.keys) throw new Error(`${String(count)} entries after loading ${String(job.keys)}`)
-  const usedBytes = engine.usedBytes()
-  const description = engine.describe()
+  const seen = engine.observe()
   await engine.close()
   return {
     metrics: {
       usPerRow: (wallMs * 1000) / job.keys,
       cpuUsPerRow: (cpuMs * 1000) / job.keys,
       fileBytesPerKey: sizeOf(job.path) / job.keys,
-      ...(usedBytes === undefined ? {} : { usedBytesPerKey: usedBytes / job.keys }),
+      peakMemoryMib: peakMemoryMib(),
+      ...(seen === undefined ? {} : { usedBytesPerKey: seen.usedBytes / job.keys }),
     },
-    ...(description === undefined ? {} : { notes: [description] }),
+    ...(seen === undefined ? {} : { notes: [seen.description] }),
   }
 }
 
 async function fill(opened: OpenedEngine, job: LoadJob): Promise<{ wallMs: number; cpuMs: number }> {
-  const keyMaker = new KeyMaker(job.keys)
-  const valueMaker = new ValueMaker(job.values)
+  const keyMaker = new KeyMaker(job.keys, job.keyKind)
+  const valueMaker = new ValueMaker(job.values, job.valueBytes)
   const order = job.order === 'random' ? shuffledOrder(job.keys, ORDER_SEED) : undefined
   const total = { wallMs: 0, cpuMs: 0 }
   for (let from = 0; from < job.keys; from += job.perTransaction) {
-    const keys: string[] = []
+    const keys: Key[] = []
     const values: unknown[] = []
     const to = Math.min(from + job.perTransaction, job.keys)
     for (let i = from; i < to; i++) {
@@ -55,8 +58,8 @@ async function fill(opened: OpenedEngine, job: LoadJob): Promise<{ wallMs: numbe
       values.push(valueMaker.value(index))
     }
     const clocks = new Clocks(opened.sync)
-    if (opened.sync) opened.engine.putMany(keys, values)
-    else await opened.engine.putMany(keys, values)
+    if (opened.sync) opened.engine.putMany(keys, values, 0, keys.length)
+    else await opened.engine.putMany(keys, values, 0, keys.length)
     const { wallMs, cpuMs } = clocks.elapsed()
     total.wallMs += wallMs
     total.cpuMs += cpuMs

@@ -2,36 +2,34 @@
  * Single operations, measured by tinybench in batches: the clock is read once a batch, because reading it costs as much as
  * a tenth of the cheapest operation here. Keys, values and their order are made before the clock starts.
  */
-import { rmSync } from 'node:fs'
 import { Bench } from 'tinybench'
-import { KeyMaker, shuffledOrder, ValueMaker } from '../data.js'
-import type { Engine, OpenedEngine } from '../engines/engine.js'
+import type { Engine, Observation, OpenedEngine } from '../engines/engine.js'
 import type { EngineOpener } from '../engines/open-engine.js'
-import type { Measurement, MicroJob, Operation } from '../jobs.js'
+import type { BaseMetric, Measurement, MicroJob } from '../jobs.js'
+import { median } from '../statistics.js'
 import { Clocks } from './clocks.js'
+import { isPut, makeInputs, warmUpElsewhere, type Inputs } from './inputs.js'
+import { residentMib, writtenBytes } from './process-figures.js'
 import { MeasuredPartProfiler } from './profiler.js'
 
-export const RANGE_ROWS = 100
-const ROUND_SEED = 0x20bd
-
-interface Inputs {
-  readonly keys: readonly string[]
-  readonly values: readonly unknown[]
-}
-
 export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Measurement> {
-  const intoEmpty = job.operation === 'put-into-empty'
-  const warmupOperations = job.warmupBatches * job.operationsPerBatch
-  const inputs = inputsOf(job, warmupOperations + job.batches * job.operationsPerBatch)
-  if (intoEmpty) await warmUpElsewhere(openEngine, job, inputs, warmupOperations)
+  const rows = isPut(job.operation) ? (job.rows ?? 1) : 1
+  const intoEmpty = job.target === 'empty'
+  const warmupCount = job.warmupBatches * job.operationsPerBatch * rows
+  const inputs = makeInputs(job, warmupCount + job.batches * job.operationsPerBatch * rows)
+  if (intoEmpty) await warmUpElsewhere(openEngine, job, inputs, warmupCount, job.operation === 'group' ? rows : 0)
 
   const opened = await openEngine(job)
   const { engine } = opened
   const before = await engine.count()
   const profiler = new MeasuredPartProfiler(job.profileDir)
-  const runner = new BatchRunner(opened, job, inputs, intoEmpty ? warmupOperations : 0)
+  const runner = new BatchRunner(opened, job, inputs, rows, intoEmpty ? warmupCount : 0)
   let clocks = new Clocks(opened.sync)
   let cpuMs = 0
+  let writtenBefore: number | undefined
+  let written: number | undefined
+  let seenBefore: Observation | undefined
+  let seenAfter: Observation | undefined
   const bench = new Bench({
     iterations: job.batches,
     time: 0,
@@ -41,7 +39,9 @@ export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Me
     throws: true,
     setup: (_task, mode) => {
       if (mode !== 'run') return
-      runner.sum = 0
+      runner.restart()
+      seenBefore = engine.observe()
+      writtenBefore = writtenBytes()
       profiler.start()
       clocks = new Clocks(opened.sync)
     },
@@ -49,26 +49,52 @@ export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Me
       if (mode !== 'run') return
       cpuMs = clocks.elapsed().cpuMs
       profiler.stop(job.operation)
+      written = writtenBytes()
+      seenAfter = engine.observe()
     },
   })
-  if (opened.sync) bench.add(job.operation, runner.runSync, { async: false }).runSync()
-  else await bench.add(job.operation, runner.runAsync, { async: true }).run()
+  // Where the file grows is asked after each batch, outside its time.
+  const hooks = isPut(job.operation) && job.target !== 'existing' ? { afterEach: runner.noteGrowth } : {}
+  if (opened.sync && job.operation !== 'group') {
+    bench.add(job.operation, runner.runSync, { async: false, ...hooks }).runSync()
+  } else {
+    await bench.add(job.operation, runner.runAsync, { async: true, ...hooks }).run()
+  }
 
   const result = bench.tasks[0].result
   if (result.state !== 'completed') throw new Error(`${job.operation}: ${result.state}`)
   checkCount(job, before, await engine.count(), runner.done)
-  const description = engine.describe()
+  const resident = residentMib(job.path)
   await engine.close()
-  const usPerBatchMs = 1000 / job.operationsPerBatch
+  const perBatch = job.operationsPerBatch * rows
+  const usPerBatchMs = 1000 / perBatch
+  const operations = job.batches * perBatch
+  const writtenPer =
+    written === undefined || writtenBefore === undefined ? undefined : (written - writtenBefore) / operations
   return {
     metrics: {
       usPerOperation: result.latency.mean * usPerBatchMs,
       cpuUsPerOperation: (cpuMs * usPerBatchMs) / job.batches,
       usPerOperationP50: result.latency.p50 * usPerBatchMs,
       usPerOperationP99: result.latency.p99 * usPerBatchMs,
+      ...runner.growthMetrics(operations),
+      ...perCommit(seenBefore, seenAfter, job.batches * job.operationsPerBatch),
+      ...(writtenPer === undefined ? {} : { writtenBytesPerOperation: writtenPer }),
+      ...(resident ?? {}),
     },
     checksum: runner.sum,
-    ...(description === undefined ? {} : { notes: [description] }),
+    ...(seenAfter === undefined ? {} : { notes: [seenAfter.description] }),
+  }
+}
+
+type Figures = Partial<Record<BaseMetric, number>>
+
+function perCommit(before: Observation | undefined, after: Observation | undefined, commits: number): Figures {
+  if (before === undefined || after === undefined) return {}
+  return {
+    fencesPerCommit: (after.fences - before.fences) / commits,
+    linesPerCommit: (after.flushedLines - before.flushedLines) / commits,
+    syncsPerCommit: (after.syncs - before.syncs) / commits,
   }
 }
 
@@ -76,48 +102,90 @@ class BatchRunner {
   sum = 0
   done = 0
   private next: number
+  private lastMs = 0
+  private growths = 0
+  private readonly batchMs: number[] = []
+  private readonly growthBatches: number[] = []
 
   constructor(
     private readonly opened: OpenedEngine,
     private readonly job: MicroJob,
     private readonly inputs: Inputs,
+    private readonly rows: number,
     first: number,
   ) {
     this.next = first
   }
 
+  /** The measured part begins. */
+  restart(): void {
+    this.sum = 0
+    this.batchMs.length = 0
+    this.growthBatches.length = 0
+    this.growths = this.opened.engine.observe()?.growths ?? 0
+  }
+
   readonly runSync = (): void => {
     if (!this.opened.sync) throw new Error('engine is asynchronous')
     const from = this.take()
-    this.sum += runBatch(this.opened.engine, this.job.operation, this.inputs, from, from + this.job.operationsPerBatch)
+    const start = performance.now()
+    this.sum += runBatch(this.opened.engine, this.job, this.inputs, from, this.next, this.rows)
+    this.lastMs = performance.now() - start
   }
 
   readonly runAsync = async (): Promise<void> => {
     const from = this.take()
-    for (let i = from; i < from + this.job.operationsPerBatch; i++) {
-      this.sum += await runOne(this.opened.engine, this.job.operation, this.inputs, i)
+    const start = performance.now()
+    for (let i = from; i < this.next; i += this.rows) {
+      this.sum += await runOne(this.opened.engine, this.job, this.inputs, i, this.rows)
+    }
+    this.lastMs = performance.now() - start
+  }
+
+  readonly noteGrowth = (): void => {
+    const growths = this.opened.engine.observe()?.growths
+    if (growths === undefined) return
+    if (growths !== this.growths) this.growthBatches.push(this.lastMs)
+    this.growths = growths
+    this.batchMs.push(this.lastMs)
+  }
+
+  /** What batches in which the file grew took beyond a median one. Empty for engines that do not tell. */
+  growthMetrics(operations: number): Figures {
+    if (this.batchMs.length === 0) return {}
+    const usual = median(this.batchMs)
+    const extraMs = this.growthBatches.reduce((total, ms) => total + ms - usual, 0)
+    return {
+      growths: this.growthBatches.length,
+      growthUsPerOperation: (extraMs * 1000) / operations,
+      growthLongestMs: Math.max(0, ...this.growthBatches),
     }
   }
 
   private take(): number {
     const from = this.next
-    this.next += this.job.operationsPerBatch
-    this.done += this.job.operationsPerBatch
+    const count = this.job.operationsPerBatch * this.rows
+    this.next += count
+    this.done += count
     if (this.next > this.inputs.keys.length) throw new Error('more batches than were prepared')
     return from
   }
 }
 
 /** One loop for each operation, so that each call site meets one method only. */
-function runBatch(engine: Engine, operation: Operation, inputs: Inputs, from: number, to: number): number {
+function runBatch(engine: Engine, job: MicroJob, inputs: Inputs, from: number, to: number, rows: number): number {
   const { keys, values } = inputs
+  const limit = job.rows ?? 1
   let sum = 0
-  switch (operation) {
-    case 'put-into-empty':
-    case 'put-new':
-    case 'overwrite':
+  switch (job.operation) {
+    case 'put':
       for (let i = from; i < to; i++) sum += engine.put(keys[i], values[i])
       break
+    case 'transaction':
+      for (let i = from; i < to; i += rows) sum += engine.putMany(keys, values, i, i + rows)
+      break
+    case 'group':
+      throw new Error('groups are asynchronous')
     case 'remove':
       for (let i = from; i < to; i++) sum += engine.remove(keys[i])
       break
@@ -128,11 +196,14 @@ function runBatch(engine: Engine, operation: Operation, inputs: Inputs, from: nu
     case 'copy':
       for (let i = from; i < to; i++) sum += engine.copy(keys[i])
       break
-    case 'object':
-      for (let i = from; i < to; i++) sum += engine.object(keys[i])
+    case 'decoded':
+      for (let i = from; i < to; i++) sum += engine.decoded(keys[i])
       break
     case 'range':
-      for (let i = from; i < to; i++) sum += engine.range(keys[i], RANGE_ROWS)
+      for (let i = from; i < to; i++) sum += engine.range(keys[i], limit)
+      break
+    case 'range-reverse':
+      for (let i = from; i < to; i++) sum += engine.rangeReverse(keys[i], limit)
       break
   }
   return sum
@@ -140,16 +211,20 @@ function runBatch(engine: Engine, operation: Operation, inputs: Inputs, from: nu
 
 function runOne(
   engine: OpenedEngine['engine'],
-  operation: Operation,
+  job: MicroJob,
   { keys, values }: Inputs,
   i: number,
+  rows: number,
 ): number | Promise<number> {
   const key = keys[i]
-  switch (operation) {
-    case 'put-into-empty':
-    case 'put-new':
-    case 'overwrite':
+  const limit = job.rows ?? 1
+  switch (job.operation) {
+    case 'put':
       return engine.put(key, values[i])
+    case 'transaction':
+      return engine.putMany(keys, values, i, i + rows)
+    case 'group':
+      return engine.putTogether(keys, values, i, i + rows)
     case 'remove':
       return engine.remove(key)
     case 'view':
@@ -157,54 +232,18 @@ function runOne(
       return engine.view(key)
     case 'copy':
       return engine.copy(key)
-    case 'object':
-      return engine.object(key)
+    case 'decoded':
+      return engine.decoded(key)
     case 'range':
-      return engine.range(key, RANGE_ROWS)
+      return engine.range(key, limit)
+    case 'range-reverse':
+      return engine.rangeReverse(key, limit)
   }
-}
-
-function inputsOf(job: MicroJob, count: number): Inputs {
-  const keyMaker = new KeyMaker(job.keys)
-  const order = shuffledOrder(job.keys, ROUND_SEED + job.round)
-  const isWrite = ['put-into-empty', 'put-new', 'overwrite'].includes(job.operation)
-  const changesCount = isWrite || job.operation === 'remove'
-  if (changesCount && count > job.keys) {
-    throw new RangeError(`${job.operation}: ${String(count)} distinct keys asked of ${String(job.keys)}`)
-  }
-  const absent = job.operation === 'put-new' || job.operation === 'miss'
-  const version = job.operation === 'overwrite' ? 1 + job.round : 0
-  const valueMaker = new ValueMaker(job.values)
-  const keys: string[] = []
-  const values: unknown[] = []
-  for (let i = 0; i < count; i++) {
-    const index = order[i % job.keys]
-    keys.push(absent ? keyMaker.missing(index) : keyMaker.present(index))
-    if (isWrite) values.push(valueMaker.value(index, version))
-  }
-  return { keys, values }
-}
-
-/** An empty store cannot be warmed up and stay empty: another one is. */
-async function warmUpElsewhere(
-  openEngine: EngineOpener,
-  job: MicroJob,
-  { keys, values }: Inputs,
-  count: number,
-): Promise<void> {
-  const path = `${job.path}.warmup${job.subject.engine === 'level' ? '' : '.mdb'}`
-  const opened = await openEngine({ ...job, path })
-  for (let i = 0; i < count; i++) {
-    if (opened.sync) opened.engine.put(keys[i], values[i])
-    else await opened.engine.put(keys[i], values[i])
-  }
-  await opened.engine.close()
-  for (const suffix of ['', '-lock', '-wal', '-shm']) rmSync(path + suffix, { recursive: true, force: true })
 }
 
 /** An engine that does not do the work must not win. */
 function checkCount(job: MicroJob, before: number, after: number, operations: number): void {
-  const change = { 'put-into-empty': 1, 'put-new': 1, remove: -1 }[job.operation as string] ?? 0
+  const change = job.operation === 'remove' ? -1 : isPut(job.operation) && job.target !== 'existing' ? 1 : 0
   if (after !== before + change * operations) {
     throw new Error(
       `${job.operation}: ${String(after)} entries after ${String(operations)} operations on ${String(before)}`,

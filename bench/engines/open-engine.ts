@@ -28,5 +28,11 @@ export async function loadEngine(name: OpenRequest['subject']['engine']): Promis
       const { LevelEngine } = await import('./level.js')
       return async (request) => ({ sync: false, engine: await LevelEngine.open(request) })
     }
+    case 'json-file': {
+      const { JsonFileEngine } = await import('./json-file.js')
+      return (request) => ({ sync: true, engine: new JsonFileEngine(request) })
+    }
+    default:
+      throw new Error(`${name} is not measured in a Node.js process`)
   }
 }

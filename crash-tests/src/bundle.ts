@@ -18,13 +18,14 @@ export async function bundle(entry: string, name: string, plugins: Plugin[] = []
     target: 'node20',
     packages: 'external',
     logLevel: 'silent',
-    // The loader of the addon is CommonJS and looks for binding.gyp above its own directory.
+    // The loaders of the addon and of mmap-io are CommonJS and look for things above their own directory.
     banner: {
       js:
         "import { createRequire as createRequireOfBundle } from 'node:module'\n" +
         "import { fileURLToPath as pathOfBundle } from 'node:url'\n" +
         'const require = createRequireOfBundle(import.meta.url)\n' +
-        "const __dirname = pathOfBundle(new URL('.', import.meta.url))\n",
+        "const __dirname = pathOfBundle(new URL('.', import.meta.url))\n" +
+        'const __filename = pathOfBundle(import.meta.url)\n',
     },
     plugins,
   })

@@ -6,10 +6,26 @@ export interface Slot {
   readonly choices: readonly number[]
   /** The choice that stands for "everything reached the medium". */
   readonly newest: number
+  /** What it is for, where that is known: the telling combinations depend on it. Default `data`. */
+  readonly role?: SlotRole
 }
 
+/** `header`: the line of a log record that carries its hash; `body`: its other lines. */
+export type SlotRole = 'anchor' | 'header' | 'body' | 'data'
+
 export type CombinationKind =
-  'exhaustive' | 'all old' | 'all new' | 'one new' | 'one old' | 'two new' | 'two old' | 'random'
+  | 'exhaustive'
+  | 'what recovery reads'
+  | 'all old'
+  | 'all new'
+  | 'anchor new, data old'
+  | 'anchor old, data new'
+  | 'header new, body old'
+  | 'one new'
+  | 'one old'
+  | 'two new'
+  | 'two old'
+  | 'random'
 
 export interface Combination {
   kind: CombinationKind
@@ -69,6 +85,28 @@ export function* sampledCombinations(slots: readonly Slot[], limit: number, rand
   if (fresh('all old')) yield combination
   fill(newest)
   if (fresh('all new')) yield combination
+  for (const [kind, anchors, others] of [
+    ['anchor new, data old', newest, oldest],
+    ['anchor old, data new', oldest, newest],
+  ] as const) {
+    if (!slots.some(({ role }) => role === 'anchor')) break
+    fill((slot) => (slot.role === 'anchor' ? anchors(slot) : others(slot)))
+    if (fresh(kind)) yield combination
+  }
+  // A record whose hash is there and k of whose lines are not: all, half of them, two, one.
+  const body = shuffledIndexes(slots.length, random).filter((index) => slots[index].role === 'body')
+  if (slots.some(({ role }) => role === 'header')) {
+    for (const count of new Set([body.length, body.length >>> 1, 2, 1])) {
+      for (let shift = 0; shift < (count === body.length ? 1 : 4) && count > 0 && count <= body.length; shift++) {
+        fill(newest)
+        for (let k = 0; k < count; k++) {
+          const index = body[(shift * count + k) % body.length]
+          combination.chosen[index] = oldest(slots[index])
+        }
+        if (fresh('header new, body old')) yield combination
+      }
+    }
+  }
   for (const [kind, others] of [
     ['one new', oldest],
     ['one old', newest],
@@ -106,6 +144,44 @@ export function* sampledCombinations(slots: readonly Slot[], limit: number, rand
     else fill(any)
     if (fresh('random')) yield combination
   }
+}
+
+/**
+ * Branches on nothing but the slots that the recovery of an image has read (`wasRead`, asked after each): from all old and
+ * all new outwards, one slot at a time. Returns true when nothing is left to branch on: then every image that was not made
+ * recovers exactly as one that was, because they differ only where nobody looks.
+ */
+export function* lazyCombinations(
+  slots: readonly Slot[],
+  limit: number,
+  wasRead: (slot: number) => boolean,
+): Generator<Combination, boolean> {
+  if (slots.some((slot) => slot.choices.length === 0)) return true
+  const seen = new Set<number>()
+  const waiting: number[][] = []
+  const add = (chosen: number[]): void => {
+    const key = keyOf(chosen)
+    if (seen.has(key)) return
+    seen.add(key)
+    waiting.push(chosen)
+  }
+  add(slots.map((slot) => slot.choices[0]))
+  add(slots.map((slot) => slot.newest))
+  for (let made = 0; made < waiting.length; made++) {
+    if (made === limit) return false
+    yield { kind: 'what recovery reads', chosen: waiting[made] }
+    // Read once, before the next image overwrites what was read; no more than can still be made.
+    for (let index = 0; index < slots.length && waiting.length <= limit; index++) {
+      if (slots[index].choices.length < 2 || !wasRead(index)) continue
+      for (const choice of slots[index].choices) {
+        if (choice === waiting[made][index]) continue
+        const next = [...waiting[made]]
+        next[index] = choice
+        add(next)
+      }
+    }
+  }
+  return true
 }
 
 /** Newest in `eighths` of eight cases, else oldest. Hot: ten slots share a random word. */

@@ -1,4 +1,6 @@
 import {
+  EVENT_BARRIER_END,
+  EVENT_BARRIER_START,
   EVENT_FENCE,
   EVENT_GROW,
   EVENT_MARK,
@@ -7,14 +9,17 @@ import {
   EVENT_SYNC_ALL,
 } from '../../src/pmem/event-log.js'
 import type { EventKind, EventLog, Trace } from '../../src/pmem/event-log.js'
-import { LINE_BYTES, PAGE_BYTES } from '../../src/pmem/program.js'
-import { allCombinations, combinationCount, sampledCombinations } from './combinations.js'
-import type { Combination, Slot } from './combinations.js'
+import { LINE_BYTES, PAGE_BYTES, RECORD_MAGIC, RECORD_OFFSET_MAGIC } from '../../src/pmem/program.js'
+import { allCombinations, combinationCount, lazyCombinations, sampledCombinations } from './combinations.js'
+import type { Combination, Slot, SlotRole } from './combinations.js'
 import type { Candidate, CrashUnit } from './crash-unit.js'
 import { Fingerprint } from './fingerprint.js'
 import { createMedium } from './medium.js'
 import type { CrashModel } from './medium.js'
 import { Random } from './random.js'
+import type { ReadProbe } from './read-tracker.js'
+import { regionsOf } from './regions.js'
+import type { Region } from './regions.js'
 
 /**
  * Where crashes are tried.
@@ -31,6 +36,10 @@ export interface CrashOptions {
   readonly model?: CrashModel
   /** Default `new`. */
   readonly points?: CrashPoints
+  /**
+   * With points `new`: of the stores outside programs, which write values into free space, only every n-th. Default 1.
+   */
+  readonly storeStride?: number
   /** Try crashes after `fromPoint` to `toPoint` events only. Default: all. */
   readonly fromPoint?: number
   readonly toPoint?: number
@@ -38,6 +47,12 @@ export interface CrashOptions {
   readonly exhaustiveLimit?: number
   /** How many are sampled where there are more. Default 512. */
   readonly samples?: number
+  /**
+   * Where there are more, first branch only on what recovery reads, up to so many images. Needs `probe`. Default 0.
+   */
+  readonly lazyLimit?: number
+  /** What the recovery of the last image has read; recover every image that says `tracked` before asking for the next. */
+  readonly probe?: ReadProbe
   /** Tear lines into words and pages into sectors. Default true. */
   readonly torn?: boolean
   /** Default 1. */
@@ -54,6 +69,8 @@ export interface CrashState {
   readonly fingerprint: number
   /** True when all combinations of this point are enumerated (torn contents possibly sampled). */
   readonly exhaustive: boolean
+  /** The next image depends on what the recovery of this one reads. */
+  readonly tracked: boolean
   /** Which lines or pages are not in the newest version, for the message of a failed check. */
   describe(): string
 }
@@ -68,7 +85,7 @@ export interface CrashState {
 export function* crashImages(trace: Trace, options: CrashOptions = {}): Generator<CrashState> {
   const { events } = trace
   const { model = 'cache-line', points = 'new', torn = true, seed = 1 } = options
-  const { fromPoint = 0, toPoint = events.count } = options
+  const { fromPoint = 0, toPoint = events.count, storeStride = 1 } = options
   if (points === 'frontier' && (model === 'kill' || model === 'byte')) {
     throw new RangeError(`under the ${model} model images also disappear between fences: use points 'new' or 'every'`)
   }
@@ -77,7 +94,7 @@ export function* crashImages(trace: Trace, options: CrashOptions = {}): Generato
   let sizeBytes = trace.image.length
   const fingerprint = Fingerprint.of(0, image)
   const medium = createMedium(image, { fingerprint, model, torn, seed })
-  const state = new WorkingState(image, fingerprint, options)
+  const state = new WorkingState(image, fingerprint, options, regionsOf(trace.image))
 
   for (let point = 0; point <= Math.min(toPoint, events.count); point++) {
     let changed: CrashUnit | undefined
@@ -93,7 +110,8 @@ export function* crashImages(trace: Trace, options: CrashOptions = {}): Generato
     }
     if (point < fromPoint) continue
     const wanted = imagesAt(events, point, points, point === fromPoint)
-    if (wanted === 'none') continue
+    if (wanted === 'none' || (wanted === 'new' && events.program(point - 1) === 0 && point % storeStride !== 0))
+      continue
     const label = point === 0 ? 'before the first event' : `after event ${point - 1}, ${events.describe(point - 1)}`
     state.begin(point, label, sizeBytes)
     yield* state.images(medium.units(), wanted === 'new' ? changed : undefined)
@@ -111,7 +129,8 @@ function imagesAt(events: EventLog, point: number, points: CrashPoints, first: b
 }
 
 function isTurningPoint(kind: EventKind): boolean {
-  return kind === EVENT_FENCE || kind === EVENT_SYNC_ALL || kind === EVENT_GROW || kind === EVENT_MARK
+  const isBarrier = kind === EVENT_BARRIER_START || kind === EVENT_BARRIER_END
+  return isBarrier || kind === EVENT_FENCE || kind === EVENT_SYNC_ALL || kind === EVENT_GROW || kind === EVENT_MARK
 }
 
 /** A crash while the file is extended leaves any size between the two. */
@@ -145,23 +164,35 @@ class WorkingState implements CrashState {
   label = ''
   image: Uint8Array
   exhaustive = true
+  tracked = false
   readonly #whole: Uint8Array
   /** Of the durable content, which the medium keeps up to date; the chosen candidates are added and taken out. */
   readonly #fingerprint: Fingerprint
   readonly #exhaustiveLimit: number
   readonly #samples: number
+  readonly #lazyLimit: number
+  readonly #probe: ReadProbe | undefined
+  readonly #regionOf: (offset: number) => Region
   readonly #seed: number
   #pointLabel = ''
   #units: CrashUnit[] = []
   #candidates: (readonly Candidate[])[] = []
   #current: number[] = []
 
-  constructor(image: Uint8Array, fingerprint: Fingerprint, options: CrashOptions) {
+  constructor(
+    image: Uint8Array,
+    fingerprint: Fingerprint,
+    options: CrashOptions,
+    regionOf: (offset: number) => Region,
+  ) {
     this.image = image
     this.#whole = image
     this.#fingerprint = fingerprint
     this.#exhaustiveLimit = options.exhaustiveLimit ?? 4096
     this.#samples = options.samples ?? 512
+    this.#lazyLimit = options.lazyLimit ?? 0
+    this.#probe = options.probe
+    this.#regionOf = regionOf
     this.#seed = options.seed ?? 1
   }
 
@@ -219,6 +250,18 @@ class WorkingState implements CrashState {
     const exhaustive = combinationCount(whole) <= this.#exhaustiveLimit
     this.exhaustive = exhaustive
     if (exhaustive) yield* allCombinations(whole)
+    const probe = this.#probe
+    if (probe !== undefined && this.#lazyLimit > 0) {
+      this.tracked = true
+      try {
+        yield* lazyCombinations(complete, this.#lazyLimit, (slot) => {
+          const unit = this.#units[slot]
+          return probe.wasRead(unit.offset, unit.durable.length)
+        })
+      } finally {
+        this.tracked = false
+      }
+    }
     yield* sampledCombinations(complete, this.#samples, random)
   }
 
@@ -235,8 +278,16 @@ class WorkingState implements CrashState {
       return {
         choices,
         newest: choices.includes(newest) || choices.length === 0 ? newest : choices[choices.length - 1],
+        role: this.#roleOf(unit),
       }
     })
+  }
+
+  #roleOf({ offset, newest }: CrashUnit): SlotRole {
+    const region = this.#regionOf(offset)
+    if (region !== 'log') return region
+    const magic = newest[RECORD_OFFSET_MAGIC] | (newest[RECORD_OFFSET_MAGIC + 1] << 8)
+    return magic === (RECORD_MAGIC & 0xffff) && offset % PAGE_BYTES === 0 ? 'header' : 'body'
   }
 
   #choose(index: number, choice: number): void {

@@ -6,14 +6,21 @@ import { readContent } from './content.js'
 import type { PoolContent } from './content.js'
 import { crashImages } from './crash-states.js'
 import type { CrashOptions } from './crash-states.js'
+import type { Census } from './census.js'
+import { FingerprintMap } from './fingerprint-map.js'
 import { Random } from './random.js'
 import { acknowledgedAt } from './recording.js'
 import type { Recording } from './recording.js'
+import { packImage } from './replay.js'
+import type { ReplayData } from './replay.js'
 import { ReplayMemory } from './replay-memory.js'
 import { LOG_PAGES, openEngine, SEGMENT_SHIFT, Workload } from './workload.js'
 
 /** A crash image after which the store is wrong. The message says which image and what is wrong. */
 export class CrashViolation extends Error {
+  /** What shows it again, where it is the image that is wrong. */
+  replay: ReplayData | undefined
+
   constructor(
     readonly where: string,
     message: string,
@@ -24,6 +31,8 @@ export class CrashViolation extends Error {
 }
 
 export interface ExplorerCounts {
+  /** Points at which there were images. */
+  points: number
   /** Images looked at, and how many of them were new. */
   images: number
   distinct: number
@@ -50,6 +59,8 @@ export interface ExplorerOptions {
   readonly repeatEvery?: number
   /** Go on working on every n-th distinct image. Default 64. */
   readonly continueEvery?: number
+  /** Told of every distinct image. */
+  readonly census?: Census
   /** Called now and then. */
   readonly progress?: (counts: ExplorerCounts) => void
 }
@@ -68,6 +79,7 @@ const SEGMENT_BYTES = PAGE_BYTES << SEGMENT_SHIFT
  */
 export class Explorer {
   readonly counts: ExplorerCounts = {
+    points: 0,
     images: 0,
     distinct: 0,
     clean: 0,
@@ -82,16 +94,24 @@ export class Explorer {
   readonly #memory: ReplayMemory
   readonly #geometry: Geometry
   readonly #engineOptions: (image: number) => EngineOptions
-  /** Fingerprint of an image -> digest of the content it recovers to. */
-  readonly #visited = new Map<number, string>()
+  /** Fingerprint of an image -> place in `#digests` of the content it recovers to. */
+  readonly #visited = new FingerprintMap()
+  readonly #digests: string[] = []
+  readonly #placeOfDigest = new Map<string, number>()
+  readonly #granularity: Granularity
+  readonly #logPages: number
+  readonly #census: Census | undefined
   readonly #known: KnownState[] = []
   readonly #repeatEvery: number
   readonly #continueEvery: number
   readonly #progress: ((counts: ExplorerCounts) => void) | undefined
 
   constructor(options: ExplorerOptions = {}) {
-    this.#memory = new ReplayMemory(SEGMENT_SHIFT, options.granularity ?? 'cache-line')
-    this.#geometry = new Geometry(SEGMENT_SHIFT, options.logPages ?? LOG_PAGES)
+    this.#granularity = options.granularity ?? 'cache-line'
+    this.#logPages = options.logPages ?? LOG_PAGES
+    this.#census = options.census
+    this.#memory = new ReplayMemory(SEGMENT_SHIFT, this.#granularity)
+    this.#geometry = new Geometry(SEGMENT_SHIFT, this.#logPages)
     this.#engineOptions = options.engineOptions ?? (() => ({}))
     this.#repeatEvery = options.repeatEvery ?? 8
     this.#continueEvery = options.continueEvery ?? 64
@@ -102,16 +122,31 @@ export class Explorer {
   explore(recording: Recording, options: CrashOptions): void {
     const acknowledged = acknowledgedAt(recording)
     const { history } = recording
-    for (const state of crashImages(recording.trace, options)) {
+    let lastPoint = -1
+    for (const state of crashImages(recording.trace, { probe: this.#memory.tracker, ...options })) {
+      if (state.point !== lastPoint) this.counts.points++
+      lastPoint = state.point
       const count = acknowledged[state.point]
       const where = (): string => `[${options.model ?? 'cache-line'}] ${state.describe()}`
-      this.check(state.image, state.fingerprint, history, count, where)
+      this.check(state.image, state.fingerprint, history, count, where, state.tracked)
+    }
+  }
+
+  /** Recovers an image of a replay file; throws `CrashViolation` when it is still wrong. */
+  replay(image: Uint8Array, allowed: readonly string[], where: string): void {
+    const digest = this.#recover(image, () => where)
+    if (!allowed.includes(digest)) throw new CrashViolation(where, wrongState(digest, allowed, 0))
+    try {
+      this.#repeat(digest)
+      this.#goOn(1)
+    } catch (error) {
+      throw violation(where, 'after recovery', error)
     }
   }
 
   /**
-   * One image: it must recover to the content after `acknowledged` transactions, or after one more (which had begun).
-   * Returns true when the image was new.
+   * One image: it must recover to the content after `acknowledged` transactions, or after up to `begun` of them.
+   * Returns true when the image was new. `tracked`: recover it in any case, noting what is read.
    */
   check(
     image: Uint8Array,
@@ -119,32 +154,71 @@ export class Explorer {
     history: readonly string[],
     acknowledged: number,
     where: () => string,
+    tracked = false,
+    begun = acknowledged + 1,
   ): boolean {
     this.counts.images++
     if ((this.counts.images & 4095) === 0) this.#progress?.(this.counts)
     const seen = this.#visited.get(fingerprint)
-    const digest = seen ?? this.#recover(image, where)
-    if (digest !== history[acknowledged] && digest !== history[acknowledged + 1]) {
-      throw new CrashViolation(where(), wrongState(digest, history, acknowledged))
-    }
-    if (seen !== undefined) return false
-    this.#visited.set(fingerprint, digest)
-    const number = ++this.counts.distinct
     try {
-      if (number % this.#repeatEvery === 0) this.#repeat(digest)
-      if (number % this.#continueEvery === 0) this.#goOn(number)
+      const digest = seen === undefined || tracked ? this.#recover(image, where, tracked) : this.#digests[seen]
+      if (digest !== history[acknowledged] && !history.slice(acknowledged, begun + 1).includes(digest)) {
+        throw new CrashViolation(where(), wrongState(digest, history, acknowledged))
+      }
+      if (seen !== undefined) return false
+      this.#visited.set(fingerprint, this.#placeOf(digest))
+      this.#census?.add(fingerprint)
+      const number = ++this.counts.distinct
+      try {
+        if (number % this.#repeatEvery === 0) this.#repeat(digest)
+        if (number % this.#continueEvery === 0) this.#goOn(number)
+      } catch (error) {
+        throw violation(where(), 'after recovery', error)
+      }
     } catch (error) {
-      throw violation(where(), 'after recovery', error)
+      if (error instanceof CrashViolation)
+        error.replay ??= this.#replayData(image, history.slice(acknowledged, begun + 1), error)
+      throw error
     }
     return true
   }
 
+  #placeOf(digest: string): number {
+    let place = this.#placeOfDigest.get(digest)
+    if (place === undefined) {
+      place = this.#digests.push(digest) - 1
+      this.#placeOfDigest.set(digest, place)
+    }
+    return place
+  }
+
+  #replayData(image: Uint8Array, allowed: readonly string[], error: CrashViolation): ReplayData {
+    const { logging } = this.#engineOptions(this.counts.images)
+    return {
+      version: 1,
+      where: error.where,
+      message: error.message,
+      granularity: this.#granularity,
+      logPages: this.#logPages,
+      ...(logging === undefined ? {} : { logging }),
+      allowed,
+      image: packImage(image),
+    }
+  }
+
   /** Opens the image and returns the digest of its content. */
-  #recover(image: Uint8Array, where: () => string): string {
-    this.#memory.load(image)
+  #recover(image: Uint8Array, where: () => string, tracked = false): string {
+    this.#memory.load(image, tracked)
     try {
       this.#count(this.#open())
-      return this.#content().digest
+      const { digest, usedRuns } = this.#content()
+      // What the oracle judges by counts as read, too.
+      if (tracked) {
+        for (let run = 0; run < usedRuns.length; run += 2) {
+          this.#memory.tracker.noteRead(usedRuns[run] * PAGE_BYTES, usedRuns[run + 1] * PAGE_BYTES)
+        }
+      }
+      return digest
     } catch (error) {
       throw violation(where(), 'recovery failed', error)
     }
@@ -180,7 +254,7 @@ export class Explorer {
     if (this.#memory.sizeBytes !== content.capacityPages * PAGE_BYTES) return false
     for (let index = 0; index < usedRuns.length; index += 2) {
       const [start, end] = [usedRuns[index] * PAGE_BYTES, usedRuns[index + 1] * PAGE_BYTES]
-      const { u8 } = this.#memory.segments[Math.floor(start / SEGMENT_BYTES)]
+      const { u8 } = this.#memory.rawSegment(Math.floor(start / SEGMENT_BYTES))
       const within = start % SEGMENT_BYTES
       if (image.compare(u8, within, within + end - start, start, end) !== 0) return false
     }

@@ -1,3 +1,5 @@
+import type { Logging } from '../../src/tx/committer.js'
+import type { EngineOptions } from '../../src/tx/engine.js'
 import { amountFor, FEW, FEWER } from './amounts.js'
 import { Explorer } from './explorer.js'
 import { exploreNested } from './nested.js'
@@ -29,6 +31,8 @@ export interface HuntOptions {
   readonly seeds: readonly number[]
   /** Steps of the workload. */
   readonly steps: number
+  /** Default `undo`. */
+  readonly logging?: Logging
   /** Mutants of the executor, for commits and for recoveries. */
   readonly commitFilter?: TraceFilter
   readonly recoveryFilter?: TraceFilter
@@ -123,7 +127,7 @@ export const ATTEMPTS = [
 
 /** Looks for a violation in every way the laboratory knows and stops at the first. */
 export function hunt(options: HuntOptions): HuntResult {
-  const explorer = new Explorer({ continueEvery: 256 })
+  const explorer = new Explorer({ continueEvery: 256, engineOptions: () => engineOptionsOf(options) })
   const attempts = [...(options.attempts ?? ATTEMPTS)].sort(
     (left, right) => Number(right === options.first) - Number(left === options.first),
   )
@@ -143,9 +147,9 @@ export function hunt(options: HuntOptions): HuntResult {
 }
 
 function attempt(name: string, seed: number, options: HuntOptions, explorer: Explorer): void {
-  if (name === 'the workload itself') checkWorkload(seed, options.steps)
-  if (name === 'a long life without crashes') checkWorkload(seed, 400)
-  if (name === 'damage after a clean close') checkClosedPool(seed)
+  if (name === 'the workload itself') checkWorkload(seed, options.steps, options)
+  if (name === 'a long life without crashes') checkWorkload(seed, 400, options)
+  if (name === 'damage after a clean close' && options.logging !== 'redo') checkClosedPool(seed)
   if (name === 'power failure before fences') {
     for (const recording of record(seed, options)) explorer.explore(recording, { points: 'frontier', ...FEW })
   }
@@ -159,20 +163,38 @@ function attempt(name: string, seed: number, options: HuntOptions, explorer: Exp
   const chain = CHAINS.find((known) => known.name === name)
   if (chain === undefined) return
   const filter = options.recoveryFilter === undefined ? {} : { filter: options.recoveryFilter }
-  for (const recording of record(seed, options)) exploreNested(explorer, recording, { ...chain.options, ...filter })
+  const engineOptions = (): EngineOptions => engineOptionsOf(options)
+  // Under redo a sync is more than a fence: it makes durable what was stored lazily.
+  const syncIsFence = options.logging !== 'redo' && chain.options.syncIsFence === true
+  for (const recording of record(seed, options)) {
+    exploreNested(explorer, recording, { ...chain.options, ...filter, engineOptions, syncIsFence })
+  }
+}
+
+function engineOptionsOf({ logging = 'undo' }: HuntOptions): EngineOptions {
+  return { logging }
 }
 
 function record(seed: number, options: HuntOptions): Recording[] {
-  const recordings = recordWorkload({ seed, steps: options.steps, stepsPerTrace: 1, script: SCRIPT })
+  const recordings = recordWorkload({
+    seed,
+    steps: options.steps,
+    // Under redo what one transaction has left in the log is what the crashes of the next ones are about.
+    stepsPerTrace: options.logging === 'redo' ? 4 : 1,
+    script: SCRIPT,
+    lints: false,
+    engineOptions: () => engineOptionsOf(options),
+  })
   const { commitFilter } = options
   if (commitFilter === undefined) return recordings
   return recordings.map((recording) => ({ ...recording, trace: commitFilter(recording.trace) }))
 }
 
 /** Without any crash, the pool must hold what the model says after every step. */
-function checkWorkload(seed: number, steps: number): void {
+function checkWorkload(seed: number, steps: number, options: HuntOptions): void {
   const memory = new RecordingMemory({ sizeBytes: 24 * PAGE_BYTES, segmentShift: SEGMENT_SHIFT })
-  const workload = new Workload({ memory }, { random: new Random(seed) })
+  const engineOptions = (): EngineOptions => engineOptionsOf(options)
+  const workload = new Workload({ memory }, { random: new Random(seed), engineOptions })
   const geometry = new Geometry(SEGMENT_SHIFT, LOG_PAGES)
   for (let step = 0; step < steps; step++) {
     const kind = workload.step(SCRIPT[step])

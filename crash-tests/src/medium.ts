@@ -1,4 +1,6 @@
 import {
+  EVENT_BARRIER_END,
+  EVENT_BARRIER_START,
   EVENT_FENCE,
   EVENT_FLUSH,
   EVENT_GROW,
@@ -64,6 +66,8 @@ class PendingLine extends CrashUnit {
   /** This version will be durable after the next fence. */
   flushedVersion = 0
   nonTemporal = false
+  /** This version will be durable when the barrier under way ends; 0 when it does not cover the line. */
+  syncing = 0
 }
 
 class LineMedium implements Medium {
@@ -104,6 +108,14 @@ class LineMedium implements Medium {
         // fdatasync writes back the CPU caches of every page of the file that was stored to.
         this.#settle((line) => line.versionCount - 1)
         return undefined
+      case EVENT_BARRIER_START:
+        for (const line of this.#pending.values()) {
+          line.syncing = events.pageId(event) === 1 ? line.versionCount - 1 : line.flushedVersion
+        }
+        return undefined
+      case EVENT_BARRIER_END:
+        this.#settle((line) => line.syncing)
+        return undefined
       case EVENT_GROW:
         for (const offset of this.#pending.keys()) {
           if (offset >= events.pageId(event) * PAGE_BYTES) this.#pending.delete(offset)
@@ -135,7 +147,8 @@ class LineMedium implements Medium {
       const version = durableVersion(line)
       if (version === 0) continue
       line.makeDurable(version)
-      line.flushedVersion = 0
+      line.flushedVersion = Math.max(0, line.flushedVersion - version)
+      line.syncing = Math.max(0, line.syncing - version)
       replaceBytes(this.#image, this.#fingerprint, offset, line.durable)
       if (line.versionCount === 1) this.#pending.delete(offset)
     }
@@ -147,6 +160,8 @@ class PendingPage extends CrashUnit {
   flushed = false
   /** The kernel takes it for clean, so that no msync writes it. */
   clean = false
+  /** Version that the barrier under way makes durable; 0 when it does not cover the page. */
+  syncing = 0
 }
 
 class PageMedium implements Medium {
@@ -181,6 +196,12 @@ class PageMedium implements Medium {
       case EVENT_SYNC_ALL:
         this.#sync(() => true)
         return undefined
+      case EVENT_BARRIER_START:
+        this.#startBarrier(events.pageId(event) === 1)
+        return undefined
+      case EVENT_BARRIER_END:
+        this.#endBarrier()
+        return undefined
       case EVENT_MARK:
         this.#endProcess(events.mark(event).label)
         return undefined
@@ -211,11 +232,31 @@ class PageMedium implements Medium {
     return page
   }
 
+  /** What is stored from here on is not promised to be in the pages that are written. */
+  #startBarrier(wholeFile: boolean): void {
+    for (const page of this.#pending.values()) {
+      if (page.clean || !(wholeFile || page.flushed)) continue
+      page.syncing = page.versionCount - 1
+      page.flushed = false
+    }
+  }
+
+  #endBarrier(): void {
+    for (const [pageId, page] of this.#pending) {
+      if (page.syncing === 0) continue
+      page.makeDurable(page.syncing)
+      page.syncing = 0
+      replaceBytes(this.#image, this.#fingerprint, page.offset, page.durable)
+      if (page.versionCount === 1) this.#pending.delete(pageId)
+    }
+  }
+
   #endProcess(label: string): void {
     if (label !== MARK_KILLED && label !== MARK_SYNC_FAILED) return
     for (const page of this.#pending.values()) {
-      if (label === MARK_SYNC_FAILED && page.flushed) page.clean = true
+      if (label === MARK_SYNC_FAILED && (page.flushed || page.syncing > 0)) page.clean = true
       page.flushed = false
+      page.syncing = 0
     }
   }
 

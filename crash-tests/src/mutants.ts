@@ -1,3 +1,5 @@
+import type { Logging } from '../../src/tx/committer.js'
+import type { MutantReport } from './report-data.js'
 import type { Patch } from './source-mutants.js'
 import * as trace from './trace-mutants.js'
 import type { TraceFilter } from './trace-mutants.js'
@@ -8,11 +10,15 @@ import type { TraceFilter } from './trace-mutants.js'
  */
 export interface Mutant {
   readonly name: string
-  /** The rule that it breaks, in the words of docs/durability.md. */
+  /** The rule that it breaks, in the words of docs/internals.md. */
   readonly rule: string
   readonly commitFilter?: TraceFilter
   readonly recoveryFilter?: TraceFilter
   readonly patches?: readonly Patch[]
+  /** Protocol that has the rule. Default: A, undo. */
+  readonly protocol?: MutantReport['protocol']
+  /** Logging of the hunt. Default: undo. */
+  readonly logging?: Logging
   /** The attempt that is likely to notice it (see `hunt.ts`). */
   readonly first?: string
   /** Why the result cannot differ. */
@@ -23,7 +29,7 @@ const RECOVERY = 'tx/recovery.ts'
 const ALLOCATOR = 'pool/allocator.ts'
 const COMMIT = 'tx/commit.ts'
 
-const TAKEN = 'const taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]'
+const TAKEN = 'let taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]'
 const FIND_EXTENTS = 'let runs = this.allocator.findRuns(pagesNeeded, MAX_RECORD_EXTENTS)'
 
 /** `findRuns` for the record's extents sees only one of the two bitmaps; ordinary allocation is left alone. */
@@ -73,6 +79,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'record hash not checked',
+    protocol: 'all',
     rule: 'a record counts only when its whole hash matches',
     patches: [
       {
@@ -158,6 +165,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no epoch, salt and txid step',
+    protocol: 'all',
     rule: 'a clean close makes the record dead, so that later bit rot cannot undo an old transaction',
     patches: [
       SAME_EPOCH,
@@ -168,12 +176,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no epoch step',
+    protocol: 'all',
     rule: 'a new epoch at every open',
     patches: [SAME_EPOCH],
     equivalent: 'the salt changes as well, so the hash of an older record does not match (but for a chance of 2^-64)',
   },
   {
     name: 'no salt step',
+    protocol: 'all',
     rule: 'a new salt at every open',
     patches: [SAME_SALT],
     equivalent:
@@ -193,11 +203,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'anchor written over the only valid copy',
+    protocol: 'all',
     rule: 'two anchor copies, of which the older is overwritten',
     patches: [{ file: RECOVERY, find: '? PAGE_ANCHOR_B : PAGE_ANCHOR_A', replace: '? PAGE_ANCHOR_A : PAGE_ANCHOR_B' }],
   },
   {
     name: 'anchor checksum not checked',
+    protocol: 'all',
     rule: 'two anchor copies with a checksum',
     patches: [
       {
@@ -214,6 +226,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'chosen anchor not made durable',
+    protocol: 'all',
     first: 'kill, kill of the recovery, then power failure',
     rule: 'the chosen anchor is made durable before the other one is written',
     patches: [
@@ -222,12 +235,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no fence after the anchors',
+    protocol: 'all',
     rule: 'the chosen anchor is made durable before the other one is written',
     recoveryFilter: trace.withoutFirstFence,
     equivalent: 'the sync before the epoch bump comes in between and is a fence as well',
   },
   {
     name: 'new anchor not fenced',
+    protocol: 'all',
     rule: 'the new epoch is durable before work begins',
     recoveryFilter: trace.withoutAnchorFence,
     equivalent:
@@ -236,6 +251,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'new anchor not flushed',
+    protocol: 'all',
     first: 'power failure, recovery and work, then power failure',
     rule: 'the new epoch is durable before work begins',
     recoveryFilter: trace.withoutAnchorFlush,
@@ -243,7 +259,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'page reused by the transaction that freed it',
     rule: 'no reuse of a page freed in the same transaction',
-    patches: [{ file: ALLOCATOR, find: TAKEN, replace: 'const taken = this.stagedWords[this.stagedBase + word]' }],
+    patches: [{ file: ALLOCATOR, find: TAKEN, replace: 'let taken = this.stagedWords[this.stagedBase + word]' }],
   },
   {
     name: 'record continues in pages it freed',
@@ -283,6 +299,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'capacity published before the file is extended',
+    protocol: 'E',
     rule: 'growth: extend, write zeros, sync, and only then publish',
     patches: [
       {
@@ -296,6 +313,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'growth over old bytes without zeroing',
+    protocol: 'E',
     rule: 'growing again over what an unpublished growth has left writes the zeros again',
     patches: [
       {
@@ -308,5 +326,60 @@ export const MUTANTS: readonly Mutant[] = [
       'the content of free pages is undefined by design: a page is zeroed when it is allocated and the bitmap of a new ' +
       'segment is written whole. The zeros are for the file system (no holes, no unwritten extents), which this model ' +
       'does not know; tests of the native executor look at the extents of the file',
+  },
+  {
+    name: 'redo record hash not checked',
+    protocol: 'C',
+    logging: 'redo',
+    rule: 'a record counts only when its whole hash matches',
+    patches: [
+      {
+        file: 'tx/log-record.ts',
+        find: 'if (hash[0] !== hashLo || hash[1] !== hashHi) return undefined',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'redo record of any transaction taken for the next',
+    protocol: 'C',
+    logging: 'redo',
+    rule: 'recovery expects txid + 1 and stops at the first mismatch',
+    patches: [
+      {
+        file: 'tx/redo-recovery.ts',
+        find: 'if (record?.kind !== RECORD_REDO || record.txid !== expected) return undefined',
+        replace: 'if (record?.kind !== RECORD_REDO || expected < 0) return undefined',
+      },
+    ],
+  },
+  {
+    name: 'checkpoint that does not step the txid',
+    protocol: 'C',
+    logging: 'redo',
+    rule: 'a checkpoint writes the txid that recovery goes on from',
+    patches: [{ file: 'tx/redo-commit.ts', find: 'txid: this.epoch.txid,', replace: 'txid: anchor.txid,' }],
+  },
+  {
+    name: 'checkpoint that does not step the sequence of anchors',
+    protocol: 'C',
+    logging: 'redo',
+    rule: 'the highest valid sequence number wins',
+    patches: [{ file: 'tx/redo-commit.ts', find: 'seq: anchor.seq + 1,', replace: 'seq: anchor.seq,', count: 2 }],
+  },
+  {
+    name: 'checkpoint that does not move the start of the ring',
+    protocol: 'C',
+    logging: 'redo',
+    rule: 'recovery starts at the ring offset of the anchor',
+    patches: [
+      { file: 'tx/redo-commit.ts', find: 'ringLine: page * LINES_PER_PAGE,', replace: 'ringLine: anchor.ringLine,' },
+    ],
+  },
+  {
+    name: 'open that does not step the sequence of anchors',
+    protocol: 'all',
+    rule: 'the highest valid sequence number wins',
+    patches: [{ file: RECOVERY, find: 'seq: current.seq + 1,', replace: 'seq: current.seq,' }],
   },
 ]

@@ -14,13 +14,15 @@ import { crashImages } from './crash-states.js'
 import type { CrashOptions } from './crash-states.js'
 import { CrashViolation } from './explorer.js'
 import type { Explorer } from './explorer.js'
-import { MARK_KILLED } from './medium.js'
+import type { PhaseMark } from './marks.js'
+import { MARK_KILLED, MARK_SYNC_FAILED } from './medium.js'
 import type { CrashModel } from './medium.js'
 import { Random } from './random.js'
 import { acknowledgedAt, MARK_ACKNOWLEDGED } from './recording.js'
 import type { Recording } from './recording.js'
 import { RecordingMemory } from './replay-memory.js'
 import { SEGMENT_SHIFT, Workload } from './workload.js'
+import type { StepKind } from './workload.js'
 
 /** One crash of a chain. */
 export interface ChainLink {
@@ -29,6 +31,11 @@ export interface ChainLink {
   readonly every?: number
   readonly most?: number
   readonly options?: CrashOptions
+  /**
+   * `kill` right before fences only. With `sync fails` it is the fence (an msync) that fails before the store is opened again:
+   * the kernel takes its pages for clean then.
+   */
+  readonly at?: 'fences' | 'sync fails'
 }
 
 export interface NestedOptions {
@@ -39,6 +46,8 @@ export interface NestedOptions {
   readonly chain: readonly [ChainLink, ChainLink, ...ChainLink[]]
   /** Transactions after each recovery, before the next crash; 0 crashes recovery alone. */
   readonly transactions?: number
+  /** Kinds of these transactions; random when not given. */
+  readonly script?: readonly StepKind[]
   readonly granularity?: Granularity
   readonly engineOptions?: () => EngineOptions
   /** Changes what recovery left in the trace: a mutant of the executor. */
@@ -60,7 +69,7 @@ export interface NestedCounts {
 interface FirstCrash {
   readonly image: Uint8Array
   /** What the dead process left in the cache; undefined after a power failure. */
-  readonly before: { readonly trace: Trace; readonly count: number } | undefined
+  readonly before: { readonly trace: Trace; readonly count: number; readonly mark: string } | undefined
   readonly history: readonly string[]
   readonly acknowledged: number
   readonly where: string
@@ -86,8 +95,11 @@ function crashRun(
   const { model, most = Infinity, options: crashOptions = {} } = options.chain[depth]
   if (depth === options.chain.length - 1) {
     const acknowledged = acknowledgedAt(recording)
+    let lastPoint = -1
     for (const state of crashImages(recording.trace, { ...crashOptions, model, fromPoint: start })) {
       counts.images++
+      if (state.point !== lastPoint) explorer.counts.points++
+      lastPoint = state.point
       const where = (): string => `[${model}] ${state.describe()}${origin}`
       explorer.check(state.image, state.fingerprint, recording.history, acknowledged[state.point], where)
     }
@@ -95,10 +107,11 @@ function crashRun(
   }
   const crashes =
     model === 'kill'
-      ? killCrashes(recording, start, origin)
+      ? killCrashes(recording, start, origin, options.chain[depth].at)
       : powerCrashes(recording, { ...crashOptions, model, fromPoint: start }, origin)
   // Spread over the whole run.
-  const every = Math.max(options.chain[depth].every ?? 1, Math.ceil((recording.trace.events.count - start) / most))
+  const spread = Math.ceil((recording.trace.events.count - start) / most)
+  const every = Math.max(options.chain[depth].every ?? 1, options.chain[depth].at === undefined ? spread : 1)
   let number = 0
   let taken = 0
   for (const crash of crashes) {
@@ -130,17 +143,22 @@ function* powerCrashes(recording: Recording, options: CrashOptions, origin: stri
 }
 
 /** Every prefix of the trace. Two with the same image still differ in what is durable. */
-function* killCrashes(recording: Recording, start: number, origin: string): Generator<() => FirstCrash> {
+function* killCrashes(
+  recording: Recording,
+  start: number,
+  origin: string,
+  at: ChainLink['at'],
+): Generator<() => FirstCrash> {
   const { trace, history } = recording
   const { events } = trace
   const acknowledged = acknowledgedAt(recording)
   let image = Uint8Array.from(trace.image)
   for (let count = 0; count <= events.count; count++) {
     if (count > 0) image = applied(image, events, count - 1)
-    if (count < start) continue
+    if (count < start || (at !== undefined && (count === events.count || events.kind(count) !== EVENT_FENCE))) continue
     yield () => ({
       image: Uint8Array.from(image),
-      before: { trace, count },
+      before: { trace, count, mark: at === 'sync fails' ? MARK_SYNC_FAILED : MARK_KILLED },
       history,
       acknowledged: acknowledged[count],
       where: `[kill] after ${count === 0 ? 'nothing' : `event ${count - 1}, ${events.describe(count - 1)}`}${origin}`,
@@ -179,6 +197,7 @@ function recordRecovery(
     const hooks = {
       beforeCommit: (digest: string) => history.push(digest),
       acknowledged: () => memory.mark(MARK_ACKNOWLEDGED, history.length - 1),
+      phase: (name: PhaseMark) => memory.mark(name),
     }
     const { engineOptions = () => ({}) } = options
     const workload = new Workload({ memory }, { random: new Random(seed), hooks, engineOptions })
@@ -186,25 +205,25 @@ function recordRecovery(
     history.length = history.indexOf(workload.model.digest, crash.acknowledged) + 1
     if (history.length === 0) throw new Error('the recovered content is no state of the history')
     hooks.acknowledged()
-    for (let count = 0; count < (options.transactions ?? 0); count++) workload.step()
+    for (let count = 0; count < (options.transactions ?? 0); count++) workload.step(options.script?.[count])
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     throw new CrashViolation(crash.where, `recovery failed: ${message}`, { cause: error })
   }
   let trace = options.filter?.(memory.trace()) ?? memory.trace()
   const start = crash.before?.count ?? 0
-  if (crash.before !== undefined) trace = afterKill(crash.before.trace, start, trace)
+  if (crash.before !== undefined) trace = afterKill(crash.before, trace)
   if (options.syncIsFence === true) trace = syncsAsFences(trace)
   return { recording: { trace, history, acknowledgedBefore: crash.acknowledged }, start }
 }
 
 /** The successor of a killed process, on a machine that stayed up. */
-function afterKill(first: Trace, count: number, second: Trace): Trace {
+function afterKill({ trace, count, mark }: NonNullable<FirstCrash['before']>, second: Trace): Trace {
   const events = new EventLog()
-  events.appendFrom(first.events, 0, count)
-  events.appendMark(MARK_KILLED, undefined, 0)
+  events.appendFrom(trace.events, 0, count)
+  events.appendMark(mark, undefined, 0)
   events.appendFrom(second.events)
-  return { image: first.image, events }
+  return { image: trace.image, events }
 }
 
 /** The trace with every fdatasync replaced by a fence. */

@@ -2,13 +2,16 @@ import type { Trace } from '../../src/pmem/event-log.js'
 import { EVENT_MARK } from '../../src/pmem/event-log.js'
 import type { Granularity } from '../../src/pmem/persistent-memory.js'
 import { PAGE_BYTES } from '../../src/pmem/program.js'
+import { IDENTITY_BYTES, PAGE_IDENTITY_A, PAGE_IDENTITY_B } from '../../src/pool/format.js'
+import { decodeIdentity, encodeIdentity } from '../../src/pool/identity.js'
+import { lint } from './lints.js'
+import { MARK_ACKNOWLEDGED } from './marks.js'
 import { Random } from './random.js'
 import { RecordingMemory } from './replay-memory.js'
 import { SEGMENT_SHIFT, Workload } from './workload.js'
 import type { StepKind, WorkloadOptions } from './workload.js'
 
-/** Label of the mark that stands for an acknowledgement; its data is the number of transactions acknowledged by then. */
-export const MARK_ACKNOWLEDGED = 'acknowledged'
+export { MARK_ACKNOWLEDGED } from './marks.js'
 
 /** A recorded run and what the pool must hold along it. */
 export interface Recording {
@@ -33,6 +36,8 @@ export interface RecordOptions {
   readonly script?: readonly StepKind[]
   readonly maxBytes?: number
   readonly engineOptions?: WorkloadOptions['engineOptions']
+  /** Lint every trace, as the unchanged program's must be clean. Default true; mutants are to be found by their crashes. */
+  readonly lints?: boolean
   /** Memory to run on, instead of one of its own. */
   readonly memory?: RecordingMemory
   /** Image to start from, instead of an empty pool. */
@@ -64,22 +69,35 @@ export function recordWorkload(options: RecordOptions): Recording[] {
         beforeCommit: (digest) => history.push(digest),
         refused: () => history.pop(),
         acknowledged: () => memory.mark(MARK_ACKNOWLEDGED, history.length - 1),
+        phase: (name) => memory.mark(name),
       },
     },
   )
   history.push(workload.model.digest)
+  if (options.image === undefined) makeIdentityRepeatable(memory)
   const recordings: Recording[] = []
   let acknowledgedBefore = 0
   memory.startRecording()
   for (let step = 0; step < steps; step++) {
     workload.step(script[step])
     if ((step + 1) % stepsPerTrace === 0 || step + 1 === steps) {
+      if (options.lints !== false) lint(memory.trace())
       recordings.push({ trace: memory.trace(), history, acknowledgedBefore })
       acknowledgedBefore = history.length - 1
       memory.startRecording()
     }
   }
   return recordings
+}
+
+/** A new pool has a random id and the time of its creation; images must be the same in every process and run. */
+export function makeIdentityRepeatable(memory: RecordingMemory): void {
+  const { u8 } = memory.segments[0]
+  const identity = decodeIdentity(u8, 'a recorded pool')
+  for (const page of [PAGE_IDENTITY_A, PAGE_IDENTITY_B]) {
+    const bytes = u8.subarray(page * PAGE_BYTES, page * PAGE_BYTES + IDENTITY_BYTES)
+    encodeIdentity(bytes, { ...identity, uuid: '00000000-0000-4000-8000-000000000000', createdMs: 0 })
+  }
 }
 
 /** By point: how many transactions had been acknowledged when so many events had happened. */

@@ -5,6 +5,7 @@ import type { Granularity, MappingFault, Persistence, PersistentMemory } from '.
 import { copyLine, ProgramRunner } from '../../src/pmem/program-runner.js'
 import { LINE_BYTES, PAGE_BYTES } from '../../src/pmem/program.js'
 import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
+import { ReadTracker } from './read-tracker.js'
 
 /** A recording memory that outlives the engines opened on it, as a file outlives processes. */
 export class RecordingMemory extends SimulatedMemory {
@@ -22,14 +23,19 @@ export class ReplayMemory implements PersistentMemory {
   readonly segments: MemoryView[] = []
   readonly stagingChunks: MemoryView[] = []
   readonly faultWords = new Uint32Array(1)
-  readonly counters = { fences: 0, flushedLines: 0, nonTemporalLines: 0, syncs: 0, programs: 0 }
+  readonly counters = { fences: 0, flushedLines: 0, nonTemporalLines: 0, syncs: 0, programs: 0, backgroundSyncs: 0 }
   program = new Uint32Array(1024)
   sizeBytes = 0
   /** Bytes of the file, also those that `limitTo` cut off. */
   fileBytes = 0
+  /** What was read of the file since `load`, when asked for. */
+  readonly tracker = new ReadTracker()
+  #tracking = false
   readonly #spares: MemoryView[] = []
+  readonly #trackedSpares: MemoryView[] = []
   readonly #chunks: MemoryView[] = []
   readonly #runner: ProgramRunner
+  #barrierUnderWay = false
 
   constructor(
     readonly segmentShift: number,
@@ -55,6 +61,7 @@ export class ReplayMemory implements PersistentMemory {
     this.#runner = new ProgramRunner({
       segments: this.segments,
       segmentShift,
+      mapSegment: (index) => this.segments[index],
       stagingChunks: this.stagingChunks,
       sizeBytes: () => this.sizeBytes,
       storeLine: store,
@@ -67,14 +74,22 @@ export class ReplayMemory implements PersistentMemory {
     })
   }
 
-  /** Takes an image as the content of the file. */
-  load(image: Uint8Array): void {
+  /** Takes an image as the content of the file. With `tracked`, `tracker` knows afterwards what was read of it. */
+  load(image: Uint8Array, tracked = false): void {
     this.fileBytes = image.length
+    if (tracked !== this.#tracking) this.segments.length = 0
+    this.#tracking = tracked
     this.#resize(image.length)
     const segmentBytes = PAGE_BYTES << this.segmentShift
     for (let start = 0; start < image.length; start += segmentBytes) {
-      this.segments[start / segmentBytes].u8.set(image.subarray(start, start + segmentBytes))
+      this.#spares[start / segmentBytes].u8.set(image.subarray(start, start + segmentBytes))
     }
+    if (tracked) this.tracker.reset(image.length)
+  }
+
+  /** The memory of a segment, whose reads are not tracked. */
+  rawSegment(index: number): MemoryView {
+    return this.#spares[index]
   }
 
   /** Makes the whole file visible again, as a process that opens it anew sees it. */
@@ -85,7 +100,7 @@ export class ReplayMemory implements PersistentMemory {
   /** A copy of the whole file. */
   image(): Buffer {
     const bytes = Buffer.alloc(this.fileBytes)
-    this.segments.forEach((view, index) => view.u8.copy(bytes, index * (PAGE_BYTES << this.segmentShift)))
+    this.segments.forEach((_, index) => this.#spares[index].u8.copy(bytes, index * (PAGE_BYTES << this.segmentShift)))
     return bytes
   }
 
@@ -114,6 +129,17 @@ export class ReplayMemory implements PersistentMemory {
     this.counters.programs++
     this.#runner.validate(this.program, words)
     this.#runner.run(this.program, words)
+  }
+
+  startBarrier(): void {
+    // Nothing needs to be made durable here, and explorations do not wait: it ends when somebody waits for it, or not at all.
+    this.#barrierUnderWay = true
+  }
+
+  finishBarrier(): boolean {
+    const underWay = this.#barrierUnderWay
+    this.#barrierUnderWay = false
+    return underWay
   }
 
   writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array, lazily = false): void {
@@ -158,7 +184,16 @@ export class ReplayMemory implements PersistentMemory {
       this.#spares.push(new MemoryView(new ArrayBuffer(PAGE_BYTES << this.segmentShift)))
     }
     this.segments.length = Math.min(this.segments.length, count)
-    for (let index = this.segments.length; index < count; index++) this.segments.push(this.#spares[index])
+    for (let index = this.segments.length; index < count; index++) {
+      this.segments.push(this.#tracking ? this.#trackedSpare(index) : this.#spares[index])
+    }
     this.sizeBytes = sizeBytes
+  }
+
+  #trackedSpare(index: number): MemoryView {
+    return (this.#trackedSpares[index] ??= this.tracker.view(
+      this.#spares[index],
+      index * (PAGE_BYTES << this.segmentShift),
+    ))
   }
 }

@@ -3,39 +3,16 @@ import { Catalog } from '../../src/tree/catalog.js'
 import { Cursor } from '../../src/tree/cursor.js'
 import { Tree } from '../../src/tree/tree.js'
 import { DaxkvError } from '../../src/errors.js'
-import { Engine } from '../../src/tx/engine.js'
-import type { EngineOptions } from '../../src/tx/engine.js'
+import type { Engine, EngineOptions } from '../../src/tx/engine.js'
+import type { PhaseMark } from './marks.js'
 import { Model } from './model.js'
 import type { Random } from './random.js'
+import { openEngine } from './small-engine.js'
+import { WEIGHTS } from './step-kinds.js'
+import type { StepKind } from './step-kinds.js'
 
-/** Every kind of transaction the workload makes, with how often it comes up. */
-const WEIGHTS = {
-  putNew: 8,
-  overwriteSame: 8,
-  overwriteLarger: 4,
-  overwriteSmaller: 4,
-  delete: 6,
-  severalKeys: 6,
-  twoTrees: 5,
-  ascendingRun: 2,
-  deleteRun: 4,
-  deleteMost: 1,
-  largeValue: 5,
-  replaceLargeValue: 4,
-  abort: 3,
-  nested: 6,
-  nestedLargeValues: 3,
-  touchEverything: 2,
-  manyPages: 1,
-  hugeValue: 1,
-  dropLargeValues: 1,
-  createKeyspace: 1,
-  dropKeyspace: 1,
-  clear: 1,
-  reopen: 2,
-} as const
-
-export type StepKind = keyof typeof WEIGHTS
+export { LOG_PAGES, openEngine, SEGMENT_SHIFT } from './small-engine.js'
+export type { StepKind } from './step-kinds.js'
 
 /** Called around every transaction; see `Workload`. */
 export interface WorkloadHooks {
@@ -43,9 +20,20 @@ export interface WorkloadHooks {
   beforeCommit?(digest: string): void
   /** It has been acknowledged. */
   acknowledged?(digest: string): void
+  /** It was queued: acknowledged when the promise resolves. */
+  queued?(promise: Promise<unknown>): void
+  /** It was committed, but only survives the end of the process. */
+  relaxed?(): void
   /** It was too large for the log and has been aborted instead. */
   refused?(): void
+  /** Before and after opening and closing. */
+  phase?(name: PhaseMark): void
 }
+
+/**
+ * How a transaction is committed: waited for; relaxed; or as an operation of the group that becomes durable later.
+ */
+export type CommitKind = 'sync' | 'relaxed' | 'group'
 
 export interface WorkloadOptions {
   readonly random: Random
@@ -56,29 +44,9 @@ export interface WorkloadOptions {
   readonly hooks?: WorkloadHooks
   /** More options for every engine it opens: another way of logging, another log size. */
   readonly engineOptions?: () => EngineOptions
+  /** Default: all of them `sync`. */
+  readonly commitAs?: () => CommitKind
 }
-
-/** Opens an engine whose salts can be repeated. */
-export function openEngine(
-  memory: PersistentMemory,
-  random: Random,
-  growthStepPages = 8,
-  options: EngineOptions = {},
-): Engine {
-  return Engine.open('crash-test', {
-    memory,
-    random: (words) => {
-      for (let index = 0; index < words.length; index++) words[index] = random.word()
-    },
-    logSizeBytes: LOG_PAGES * 4096,
-    growthStepBytes: growthStepPages * 4096,
-    maxSizeBytes: 512 * 4096,
-    ...options,
-  })
-}
-
-export const LOG_PAGES = 4
-export const SEGMENT_SHIFT = 8
 
 const CREATED = { keyEncoding: 0, valueEncoding: 0 }
 
@@ -94,6 +62,7 @@ export class Workload {
   readonly #maxBytes: number
   readonly #growthStepPages: number
   readonly #engineOptions: () => EngineOptions
+  readonly #commitAs: () => CommitKind
   readonly #key = Buffer.alloc(2048)
   #trees = new Map<string, Tree>()
   #nextName = 1
@@ -106,6 +75,7 @@ export class Workload {
     this.#maxBytes = options.maxBytes ?? 60_000
     this.#growthStepPages = options.growthStepPages ?? 8
     this.#engineOptions = options.engineOptions ?? (() => ({}))
+    this.#commitAs = options.commitAs ?? (() => 'sync')
     this.#memory = 'memory' in from ? from.memory : undefined
     this.engine = 'memory' in from ? this.#open(from.memory) : from.engine
     this.#loadExisting()
@@ -118,6 +88,10 @@ export class Workload {
       this.reopen()
       return kind
     }
+    if (kind === 'checkpoint') {
+      this.engine.checkpoint()
+      return kind
+    }
     this.#transaction(() => this.#work(kind), kind === 'abort')
     return kind
   }
@@ -125,21 +99,28 @@ export class Workload {
   /** Closes and opens again. */
   reopen(): void {
     if (this.#memory === undefined) return
+    this.#hooks.phase?.('closing')
     this.engine.close()
+    this.#hooks.phase?.('closed')
     this.engine = this.#open(this.#memory)
     this.#trees = new Map()
     for (const { name, record } of this.#catalog().list()) this.#addTree(name, record.rootPage, record.id)
   }
 
   #open(memory: PersistentMemory): Engine {
-    return openEngine(memory, this.#random, this.#growthStepPages, this.#engineOptions())
+    this.#hooks.phase?.('opening')
+    const engine = openEngine(memory, this.#random, this.#growthStepPages, this.#engineOptions())
+    this.#hooks.phase?.('opened')
+    return engine
   }
 
   /** A user transaction: commits, or aborts when told to or when the work throws. Nested inside another one. */
   #transaction(work: () => void, abort: boolean): void {
     const { engine, model } = this
     const trees = new Map(this.#trees)
-    engine.begin()
+    const kind = this.#depth > 0 ? 'sync' : this.#commitAs()
+    if (kind === 'group') engine.beginOperation()
+    else engine.begin()
     model.begin()
     this.#depth++
     let finished = false
@@ -152,6 +133,7 @@ export class Workload {
         engine.abort()
         model.abort()
         this.#trees = trees
+        this.#forgetPositions()
       }
     }
     if (abort) return
@@ -161,17 +143,24 @@ export class Workload {
       return
     }
     this.#hooks.beforeCommit?.(model.digest)
+    if (kind === 'group') {
+      model.commit()
+      this.#hooks.queued?.(engine.endOperation(undefined))
+      return
+    }
     try {
-      engine.commit()
+      engine.commit(kind)
     } catch (error) {
       if (!(error instanceof DaxkvError) || error.code !== 'TX_TOO_LARGE') throw error
       model.abort()
       this.#trees = trees
+      this.#forgetPositions()
       this.#hooks.refused?.()
       return
     }
     model.commit()
-    this.#hooks.acknowledged?.(model.digest)
+    if (kind === 'relaxed') this.#hooks.relaxed?.()
+    else this.#hooks.acknowledged?.(model.digest)
   }
 
   #work(kind: StepKind): void {
@@ -254,6 +243,7 @@ export class Workload {
         this.#tree(name).clear()
         for (const key of [...this.model.entries(name).keys()]) this.model.delete(name, key)
         break
+      case 'checkpoint':
       case 'reopen':
         break
     }
@@ -363,6 +353,11 @@ export class Workload {
     this.#catalog().remove(name, tree.keyspaceId)
     this.#trees.delete(name)
     this.model.drop(name)
+  }
+
+  /** What an abort has taken back may be where a tree would go on: the layer above trees has to say so. */
+  #forgetPositions(): void {
+    for (const tree of this.#trees.values()) tree.version = (tree.version + 1) | 0
   }
 
   #pick(): StepKind {

@@ -1,12 +1,19 @@
+import type { Logging } from '../../src/tx/committer.js'
 import { FEWER } from '../src/amounts.js'
-import { Explorer } from '../src/explorer.js'
 import { CHAINS, SCRIPT } from '../src/hunt.js'
 import { exploreNested } from '../src/nested.js'
 import type { ChainLink, NestedOptions } from '../src/nested.js'
-import { recordWorkload } from '../src/recording.js'
+import { prepareWorkload } from './prepare-workload.js'
+import { isMine } from './suite.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
 
 const POWER: ChainLink = { model: 'cache-line', options: FEWER }
+
+/** What goes on after a recovery until the next crash. */
+const LONG_WORK: Pick<NestedOptions, 'transactions' | 'script'> = {
+  transactions: 4,
+  script: ['touchEverything', 'hugeValue', 'checkpoint', 'overwriteSame'],
+}
 
 /** On top of the hunts' chains: three crashes in a row, the other models, and long lives. */
 const MORE_CHAINS: readonly { readonly name: string; readonly options: NestedOptions }[] = [
@@ -17,6 +24,20 @@ const MORE_CHAINS: readonly { readonly name: string; readonly options: NestedOpt
   {
     name: 'kill, work after recovery, then power failure',
     options: { chain: [{ model: 'kill', every: 50, most: 2 }, POWER], transactions: 3, syncIsFence: true },
+  },
+  {
+    name: 'power failure, recovery, then an overflowing record, growth and a checkpoint, then power failure',
+    options: { chain: [{ ...POWER, every: 89, most: 2 }, POWER], ...LONG_WORK },
+  },
+  {
+    name: 'page: power failure, recovery, then an overflowing record, growth and a checkpoint, then power failure',
+    options: {
+      chain: [
+        { model: 'page', every: 89, most: 2, options: FEWER },
+        { model: 'page', options: FEWER },
+      ],
+      ...LONG_WORK,
+    },
   },
   {
     name: 'page: power failure during recovery',
@@ -47,39 +68,55 @@ const MORE_CHAINS: readonly { readonly name: string; readonly options: NestedOpt
   },
 ]
 
-const STEPS = { quick: SCRIPT.length, full: 40, long: 120 }
+const STEPS = { quick: SCRIPT.length, full: 30, long: 120 }
 /** Of the crashes that a chain begins with. */
-const SHARE = { quick: 0.1, full: 1, long: 1 }
-const SEEDS = { quick: 1, full: 2, long: Infinity }
+const SHARE = { quick: 0.1, full: 0.4, long: 1 }
+const SEEDS = { quick: 1, full: 1, long: 3 }
+const LOGGINGS: readonly Logging[] = ['undo', 'redo']
 
 /** Crashes of the recovery itself, at each of its stores, flushes and fences, and of what comes after it. */
-export function* recovery({ amount, seed, progress }: SuiteOptions): Generator<SuiteRow> {
-  const engineOptions = (): { logging: 'undo' } => ({ logging: 'undo' })
-  for (let run = 0; run < SEEDS[amount]; run++) {
-    const recordings = recordWorkload({
-      seed: seed + run,
-      steps: STEPS[amount],
-      stepsPerTrace: 1,
-      script: SCRIPT,
-      engineOptions,
+export function* recovery(options: SuiteOptions): Generator<SuiteRow> {
+  let part = 0
+  for (let run = 0; run < SEEDS[options.amount]; run++) {
+    for (const logging of LOGGINGS) {
+      const mine = [...CHAINS, ...MORE_CHAINS].filter(() => isMine(part++, options.shard))
+      if (mine.length > 0) yield* exploreRecoveries(logging, options.seed + run, mine, options)
+    }
+  }
+}
+
+function* exploreRecoveries(
+  logging: Logging,
+  seed: number,
+  chains: typeof CHAINS,
+  { amount, progress, census }: SuiteOptions,
+): Generator<SuiteRow> {
+  const { recordings, explorer, engineOptions } = prepareWorkload(logging, seed, {
+    steps: STEPS[amount],
+    stepsPerTrace: 1,
+    amount,
+    census,
+  })
+  for (const { name, options } of chains) {
+    const before = { ...explorer.counts }
+    let recoveries = 0
+    let images = 0
+    recordings.forEach((recording, index) => {
+      progress?.(`${name}, ${logging}, seed ${seed}: ${index + 1} of ${recordings.length} traces`)
+      const chain = withShare(options.chain, SHARE[amount])
+      // Redo stores lazily what only the sync of a checkpoint or recovery makes durable: there it is no mere fence.
+      const syncIsFence = logging === 'undo' && options.syncIsFence === true
+      const counts = exploreNested(explorer, recording, { ...options, chain, engineOptions, syncIsFence })
+      recoveries += counts.recoveries
+      images += counts.images
     })
-    const explorer = new Explorer({
-      engineOptions,
-      ...(amount === 'quick' ? { repeatEvery: 16, continueEvery: 256 } : {}),
-    })
-    for (const { name, options } of [...CHAINS, ...MORE_CHAINS]) {
-      const before = explorer.counts.distinct
-      let recoveries = 0
-      let images = 0
-      recordings.forEach((recording, index) => {
-        progress?.(`${name}, seed ${seed + run}: ${index + 1} of ${recordings.length} traces`)
-        const chain = withShare(options.chain, SHARE[amount])
-        const counts = exploreNested(explorer, recording, { ...options, chain, engineOptions })
-        recoveries += counts.recoveries
-        images += counts.images
-      })
-      const result = `${recoveries} recoveries crashed, ${images} images`
-      yield { name: `${name}, seed ${seed + run}`, result, images: explorer.counts.distinct - before }
+    yield {
+      name: `${name}, ${logging}, seed ${seed}`,
+      result: `${recoveries} recoveries crashed, ${images} images`,
+      model: options.chain[options.chain.length - 1].model,
+      points: explorer.counts.points - before.points,
+      generated: explorer.counts.images - before.images,
+      images: explorer.counts.distinct - before.distinct,
     }
   }
 }

@@ -18,7 +18,7 @@ import {
   ROOT_OFFSET_NEXT_KEYSPACE_ID,
 } from '../pool/format.js'
 import { decodeIdentity } from '../pool/identity.js'
-import { Catalog } from '../tree/catalog.js'
+import { Catalog, CATALOG_TREE_ID } from '../tree/catalog.js'
 import { checkTree } from '../tree/check.js'
 import { branchChild, checkNode, checkRoot, nodeCount, WORD_KEYSPACE } from '../tree/node.js'
 import type { Engine } from '../tx/engine.js'
@@ -30,7 +30,7 @@ import type { CheckProblem, CheckReport, KeyspaceInfo } from './types.js'
 const MAX_PROBLEMS = 1000
 
 /** Errors that say something about the pool; others are thrown on. */
-const DAMAGE: readonly string[] = ['CORRUPT', 'MEDIA_ERROR', 'UNSUPPORTED_FORMAT']
+const DAMAGE: readonly string[] = ['CORRUPT', 'MEDIA_ERROR', 'UNSUPPORTED_FORMAT', 'NOT_A_POOL']
 
 // What a page was found to be.
 const UNSEEN = 0
@@ -136,7 +136,10 @@ class PoolChecker {
     }
     for (let index = 0; index < geometry.bitmapCount(this.capacity); index++) {
       const page = geometry.bitmapPage(index)
-      this.guard(page, undefined, () => this.checkHeader(page, PAGE_TYPE_BITMAP, 'bitmap'))
+      this.guard(page, undefined, () => {
+        this.checkHeader(page, PAGE_TYPE_BITMAP, 'bitmap')
+        if (this.engine.allocator.hasStrayBits(index)) this.report('the bitmap marks pages that do not exist', page)
+      })
     }
     return reserved
   }
@@ -157,6 +160,9 @@ class PoolChecker {
     this.checkOneTree(catalogPage, 'the catalog')
     this.guard(catalogPage, 'the catalog', () => {
       const { space } = engine
+      space.locate(catalogPage)
+      const owner = space.view.u32[(space.base >>> 2) + WORD_KEYSPACE]
+      if (owner !== CATALOG_TREE_ID) this.report(`the root of the catalog belongs to keyspace id ${owner}`, catalogPage)
       space.locateCommitted(PAGE_ROOT)
       const nextId = space.view.u32[(space.base + ROOT_OFFSET_NEXT_KEYSPACE_ID) >>> 2]
       const ids = new Set<number>()

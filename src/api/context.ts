@@ -7,10 +7,11 @@
  * dropped inside it).
  */
 import { DaxkvError } from '../errors.js'
+import { checkOptions } from '../options.js'
 import { PAGE_BYTES } from '../pmem/program.js'
 import type { Catalog } from '../tree/catalog.js'
 import type { Tree } from '../tree/tree.js'
-import type { Engine } from '../tx/engine.js'
+import type { Durability, Engine } from '../tx/engine.js'
 
 /** The store is closed. */
 export const STATE_CLOSED = 1
@@ -26,6 +27,9 @@ export const STATE_DROPPED = 32
 
 /** In these states a read is refused; a write is refused in every state but 0. */
 export const STATES_UNREADABLE = STATE_CLOSED | STATE_DOOMED | STATE_POISONED | STATE_DROPPED
+
+export const DURABILITIES = ['sync', 'relaxed'] as const satisfies readonly Durability[]
+const WRITE_OPTIONS = ['durability'] as const
 
 /** A codec with state that an abort can make wrong. */
 export interface Resettable {
@@ -46,6 +50,7 @@ export class StoreContext {
   private readonly undoMarks: number[] = []
   /** Codecs that saved structures in the open transaction. */
   private readonly savedStructures = new Set<Resettable>()
+  private structureSaves = 0
 
   constructor(
     readonly engine: Engine,
@@ -58,10 +63,17 @@ export class StoreContext {
     engine.onPoison = () => {
       this.state |= STATE_POISONED
     }
+    engine.onPagesMoved = () => {
+      this.movePages()
+    }
+    engine.onAbandoned = () => {
+      for (const codec of this.savedStructures) codec.reset()
+      this.savedStructures.clear()
+    }
   }
 
   /** Runs `action` as a transaction, inside another one as a savepoint. What it throws is thrown on after the abort. */
-  run<T>(action: () => T, what: string): T {
+  run<T>(action: () => T, what: string, durability?: Durability): T {
     this.begin()
     let result: T
     try {
@@ -69,9 +81,9 @@ export class StoreContext {
       if (isThenable(result)) throw this.refusePromise(result, what)
     } catch (error) {
       this.abort()
-      throw error
+      throw withPath(error, this.engine.path)
     }
-    this.commit()
+    this.commit(durability)
     this.movePages()
     return result
   }
@@ -83,8 +95,63 @@ export class StoreContext {
     return true
   }
 
+  /**
+   * Begins one operation of the group of asynchronous writes being collected; `engine.endOperation` ends it, or `writeError`.
+   * Answers false where nothing is collected: then the operation is committed at once.
+   */
+  beginOperation(): boolean {
+    const { engine } = this
+    if (engine.depth !== 0) throw this.busy('take asynchronous writes inside a transaction; write synchronously there')
+    if (!engine.collects) return false
+    // What an operation before has noted here (its iterable may open keyspaces) is undone with the group, not with this one.
+    if (this.undo.length !== 0) this.undo.length = 0
+    engine.beginOperation()
+    return true
+  }
+
+  /**
+   * Runs `action`, which may save msgpack structures but does nothing else to the store, as an operation of its own: it becomes
+   * durable with whatever is committed next, so nobody needs to wait for it.
+   */
+  runAside<T>(action: () => T): T {
+    const { engine } = this
+    if (!this.beginOperation()) {
+      this.beginIfNone()
+      let result: T
+      try {
+        result = action()
+      } catch (error) {
+        throw this.writeError(true, false, error)
+      }
+      this.commit()
+      return result
+    }
+    const saves = this.structureSaves
+    let result: T
+    try {
+      result = action()
+    } catch (error) {
+      throw this.writeError(true, false, error)
+    }
+    if (this.structureSaves === saves) engine.endUnchanged()
+    else engine.endOperation(undefined).catch(() => undefined)
+    return result
+  }
+
+  /** The durability a write asks for, which only a transaction of its own has. @throws DaxkvError INVALID_ARGUMENT */
+  durabilityOf(options: unknown, what: string): Durability | undefined {
+    const durability = checkOptions(options, WRITE_OPTIONS, what).oneOf('durability', DURABILITIES, undefined)
+    if (durability !== undefined && this.engine.depth !== 0) {
+      throw new DaxkvError(
+        'INVALID_ARGUMENT',
+        `${what}: the durability is that of the outermost transaction; name it there`,
+      )
+    }
+    return durability
+  }
+
   /** Ends the innermost transaction. When it throws, that transaction is aborted (and the store perhaps poisoned). */
-  commit(): void {
+  commit(durability?: Durability): void {
     if ((this.state & STATE_DOOMED) !== 0) {
       const { doom } = this
       this.abort()
@@ -98,11 +165,11 @@ export class StoreContext {
       return
     }
     try {
-      engine.commit()
+      engine.commit(durability)
     } catch (error) {
       if (engine.depth !== 0) engine.abort()
       this.aborted()
-      throw error
+      throw withPath(error, engine.path)
     }
     // Setting the length of an array is slow even if it is so already: every put comes through here.
     this.undoMarks.pop()
@@ -129,7 +196,7 @@ export class StoreContext {
     } catch (fault) {
       return fault
     }
-    return error
+    return withPath(error, this.engine.path)
   }
 
   setDoom(error: unknown): void {
@@ -146,6 +213,7 @@ export class StoreContext {
   /** Notes that a codec's structures were saved in the open transaction. */
   noteSavedStructures(codec: Resettable): void {
     this.savedStructures.add(codec)
+    this.structureSaves++
   }
 
   /** Runs `use` while nothing may be written. */
@@ -154,6 +222,8 @@ export class StoreContext {
     this.state = before | STATE_BUSY
     try {
       return use(argument)
+    } catch (error) {
+      throw withPath(error, this.engine.path)
     } finally {
       this.state = before
       this.engine.checkFault()
@@ -188,7 +258,11 @@ export class StoreContext {
   }
 
   private begin(): void {
-    this.engine.begin()
+    const { engine } = this
+    const hidden = engine.space.hidesStaged
+    engine.begin()
+    // From here on reads see what asynchronous writes have staged.
+    if (hidden) this.movePages()
     this.undoMarks.push(this.undo.length)
   }
 
@@ -206,7 +280,8 @@ export class StoreContext {
     for (const action of this.undo.splice(mark).reverse()) action()
     // Also those that saved before the savepoint: reading structures again costs little and aborts are rare.
     for (const codec of this.savedStructures) codec.reset()
-    if (this.engine.depth === 0) this.savedStructures.clear()
+    // Asynchronous writes that are still staged may have saved structures, too, and all of them may yet have to be forgotten.
+    if (this.engine.depth === 0 && this.engine.space.frameCount === 0) this.savedStructures.clear()
   }
 
   /** Staged pages have become committed ones, or are gone: positions in them mean nothing any more. */
@@ -223,6 +298,12 @@ export class StoreContext {
       { path: this.engine.path },
     )
   }
+}
+
+/** Trees and codecs know pages, not files: their errors learn here which file it is. Others stay as they are. */
+export function withPath(error: unknown, path: string): unknown {
+  if (!(error instanceof DaxkvError) || error.code !== 'CORRUPT' || error.path !== undefined) return error
+  return error.locatedIn(path)
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

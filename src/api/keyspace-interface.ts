@@ -1,12 +1,13 @@
-import type { KeyBounds, RangeOptions } from './options.js'
+import type { KeyBounds, RangeOptions, WriteOptions } from './options.js'
 import type { BatchOperation, KeyEncoding, ScanRow, ValueEncoding } from './types.js'
 
 /**
  * An ordered map from keys to values inside a pool.
  *
  * Every write outside a transaction is a transaction of its own: when the call returns, it is durable to the degree
- * `store.persistence` states. Inside `store.transaction` writes take effect together at its end. All calls see the
- * writes made before them, the pending ones of the surrounding transaction included.
+ * `store.persistence` states (with `durability: 'relaxed'` it survives the end of the process; see `Durability`). Inside
+ * `store.transaction` writes take effect together at its end. All calls see the writes made before them, the pending ones of
+ * the surrounding transaction included; of asynchronous writes see `putAsync`.
  *
  * Every call may throw a `DaxkvError`: `CLOSED` (the store is closed or the keyspace dropped), `POISONED`,
  * `INVALID_ARGUMENT` or `KEY_TOO_LONG` (the key does not suit the encoding), `CORRUPT` or `MEDIA_ERROR` (the pool is
@@ -29,8 +30,8 @@ export interface Keyspace<K, V> {
    * Calls `use` with the encoded value without copying it and returns what it returns; undefined, without a call, when
    * there is no such key. The view is the pool's memory: it is valid inside `use` only and must not be written to (a
    * write is caught by the memory protection and makes this call throw `MEDIA_ERROR`; `:memory:` stores have no such
-   * protection). Inside `use` the store can be read; writes throw `BUSY`. Values of tens of megabytes that cross two
-   * mapped windows are shown as a copy, as are values in pages that the surrounding transaction has changed.
+   * protection). Inside `use` the store can be read; writes throw `BUSY`. Values that cross two mapped windows (of 8 MiB,
+   * portable 1 MiB) are shown as a copy, as are values in pages that the surrounding transaction has changed.
    */
   withView<T>(key: K, use: (view: Buffer) => T): T | undefined
   /** Whether the key exists. */
@@ -39,16 +40,33 @@ export interface Keyspace<K, V> {
   getMany(keys: Iterable<K>): (V | undefined)[]
 
   /** Sets the value of a key. `undefined` is not a value: `INVALID_ARGUMENT`. */
-  put(key: K, value: V): void
+  put(key: K, value: V, options?: WriteOptions): void
   /** Removes a key. Returns whether it was there. */
-  delete(key: K): boolean
+  delete(key: K, options?: WriteOptions): boolean
   /**
    * Removes all keys within the bounds and returns how many there were. At least one bound must be given, and none may
    * be undefined, so that a forgotten variable does not empty the keyspace; `clear` does that.
    */
   deleteRange(bounds: KeyBounds<K>): number
   /** Applies all operations in their order, in one transaction: all of them or none. */
-  batch(operations: Iterable<BatchOperation<K, V>>): void
+  batch(operations: Iterable<BatchOperation<K, V>>, options?: WriteOptions): void
+  /**
+   * `put` that does not wait: the promise resolves when the write is durable. Under granularity page, all asynchronous writes of
+   * one turn of the event loop, and those that come while the disk is busy with the ones before, become durable together: one
+   * msync on a worker thread. Elsewhere the write is committed at once, and also in a store opened with `durability: 'relaxed'`,
+   * where the promise resolves before the write is durable.
+   *
+   * Writes take effect in the order of the calls. Until the promise resolves, transactions, `update`, `compareAndSet` and the
+   * like see the write, plain reads the state that is durable (while a relaxed commit is not durable yet, they see the write as
+   * well). Nothing is thrown: every error rejects the promise. A write that cannot be done (`KEY_TOO_LONG` ...) rejects alone; a
+   * failing disk rejects all that wait (`PERSIST_FAILED`), and a synchronous transaction that finds no space at its commit the
+   * group collected before it. Calls of one group may return the same promise. Inside a transaction: `BUSY`.
+   */
+  putAsync(key: K, value: V): Promise<void>
+  /** `delete` that does not wait, in the way of `putAsync`; resolves to whether the key was there. */
+  deleteAsync(key: K): Promise<boolean>
+  /** `batch` that does not wait, in the way of `putAsync`: all of its operations or none. */
+  batchAsync(operations: Iterable<BatchOperation<K, V>>): Promise<void>
   /** Sets the value unless the key exists. Returns whether it was set. */
   putIfAbsent(key: K, value: V): boolean
   /**

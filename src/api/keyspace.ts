@@ -6,10 +6,10 @@ import { Cursor } from '../tree/cursor.js'
 import type { Tree } from '../tree/tree.js'
 import { checkFunction, checkIterable, checkOperation, valueTooLarge } from './arguments.js'
 import { planBounds, planDeletion, planRange, type RangePlan } from './bounds.js'
-import { isThenable, STATES_UNREADABLE, STATE_BUSY, type StoreContext } from './context.js'
+import { isThenable, STATES_UNREADABLE, STATE_BUSY, STATE_DOOMED, type StoreContext } from './context.js'
 import { type CursorSource, KeyIterator, RowIterator, ValueIterator } from './iterators.js'
 import type { Keyspace } from './keyspace-interface.js'
-import type { KeyBounds, RangeOptions } from './options.js'
+import type { KeyBounds, RangeOptions, WriteOptions } from './options.js'
 import { CursorRow } from './scan-row.js'
 import type { BatchOperation, KeyEncoding, ScanRow, ValueEncoding } from './types.js'
 
@@ -29,11 +29,11 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
   private readonly cursors: Cursor[] = []
 
   constructor(
-    protected readonly context: StoreContext,
+    readonly context: StoreContext,
     readonly name: string,
     readonly tree: Tree,
-    protected readonly keyCodec: KeyCodec<K>,
-    protected readonly valueCodec: ValueCodec<V>,
+    readonly keyCodec: KeyCodec<K>,
+    readonly valueCodec: ValueCodec<V>,
   ) {
     this.keyEncoding = keyCodec.name
     this.valueEncoding = valueCodec.name
@@ -95,9 +95,10 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
     return values
   }
 
-  put(key: K, value: V): void {
+  put(key: K, value: V, options?: WriteOptions): void {
     const { context } = this
     if ((context.state | this.state) !== 0) throw this.writeRefusal()
+    const durability = options === undefined ? undefined : context.durabilityOf(options, 'put')
     const alone = context.beginIfNone()
     let changing = false
     try {
@@ -109,12 +110,13 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
     } catch (error) {
       throw context.writeError(alone, changing, error)
     }
-    if (alone) context.commit()
+    if (alone) context.commit(durability)
   }
 
-  delete(key: K): boolean {
+  delete(key: K, options?: WriteOptions): boolean {
     const { context } = this
     if ((context.state | this.state) !== 0) throw this.writeRefusal()
+    const durability = options === undefined ? undefined : context.durabilityOf(options, 'delete')
     const alone = context.beginIfNone()
     let changing = false
     let found: boolean
@@ -126,8 +128,71 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
     } catch (error) {
       throw context.writeError(alone, changing, error)
     }
-    if (alone) context.commit()
+    if (alone) context.commit(durability)
     return found
+  }
+
+  putAsync(key: K, value: V): Promise<void> {
+    const { context } = this
+    try {
+      if ((context.state | this.state) !== 0) throw this.writeRefusal()
+      if (!context.beginOperation()) {
+        this.put(key, value)
+        return DONE
+      }
+    } catch (error) {
+      return rejected(error)
+    }
+    let changing = false
+    try {
+      const bytes = this.encodeValue(value)
+      const keyLength = this.keyCodec.encode(key, keyScratch, 0)
+      changing = true
+      this.tree.put(keyScratch, keyLength, bytes, bytes.length)
+      context.engine.checkFault()
+    } catch (error) {
+      return rejected(context.writeError(true, changing, error))
+    }
+    return context.engine.endOperation(undefined) as Promise<undefined>
+  }
+
+  deleteAsync(key: K): Promise<boolean> {
+    const { context } = this
+    try {
+      if ((context.state | this.state) !== 0) throw this.writeRefusal()
+      if (!context.beginOperation()) return Promise.resolve(this.delete(key))
+    } catch (error) {
+      return rejected(error)
+    }
+    let found: boolean
+    try {
+      found = this.tree.delete(keyScratch, this.keyCodec.encode(key, keyScratch, 0))
+      context.engine.checkFault()
+    } catch (error) {
+      return rejected(context.writeError(true, true, error))
+    }
+    return context.engine.endOperation(found) as Promise<boolean>
+  }
+
+  batchAsync(operations: Iterable<BatchOperation<K, V>>): Promise<void> {
+    const { context } = this
+    try {
+      if ((context.state | this.state) !== 0) throw this.writeRefusal()
+      checkIterable('batchAsync', 'operations', operations)
+      if (!context.beginOperation()) {
+        this.batch(operations)
+        return DONE
+      }
+    } catch (error) {
+      return rejected(error)
+    }
+    try {
+      this.apply(operations)
+      if ((context.state & STATE_DOOMED) !== 0) throw context.readRefusal()
+    } catch (error) {
+      return rejected(context.writeError(true, true, error))
+    }
+    return context.engine.endOperation(undefined) as Promise<undefined>
   }
 
   deleteRange(bounds: KeyBounds<K>): number {
@@ -144,19 +209,19 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
     this.change(() => this.tree.clear())
   }
 
-  batch(operations: Iterable<BatchOperation<K, V>>): void {
+  batch(operations: Iterable<BatchOperation<K, V>>, options?: WriteOptions): void {
     const { context } = this
     if ((context.state | this.state) !== 0) throw this.writeRefusal()
     checkIterable('batch', 'operations', operations)
+    const durability = options === undefined ? undefined : context.durabilityOf(options, 'batch')
     // A savepoint inside a transaction: all of the operations or none.
-    context.run(() => {
-      let index = 0
-      for (const operation of operations) {
-        checkOperation(operation, index++)
-        if (operation.type === 'put') this.put(operation.key, operation.value)
-        else this.delete(operation.key)
-      }
-    }, 'batch')
+    context.run(
+      () => {
+        this.apply(operations)
+      },
+      'batch',
+      durability,
+    )
   }
 
   putIfAbsent(key: K, value: V): boolean {
@@ -294,11 +359,11 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
     this.context.engine.checkFault()
   }
 
-  protected readRefusal(): unknown {
+  readRefusal(): unknown {
     return this.context.readRefusal(this.state === 0 ? undefined : this.name)
   }
 
-  protected writeRefusal(): unknown {
+  writeRefusal(): unknown {
     return this.context.writeRefusal(this.state === 0 ? undefined : this.name)
   }
 
@@ -356,6 +421,16 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
     return matches
   }
 
+  /** The operations of a batch, inside a transaction. */
+  private apply(operations: Iterable<BatchOperation<K, V>>): void {
+    let index = 0
+    for (const operation of operations) {
+      checkOperation(operation, index++)
+      if (operation.type === 'put') this.put(operation.key, operation.value)
+      else this.delete(operation.key)
+    }
+  }
+
   private valueEquals(bytes: Uint8Array): boolean {
     const { valueView, valueStart, valueLength } = this.tree
     if (bytes.length !== valueLength) return false
@@ -388,6 +463,16 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
     rows.return()
     return row.done === true ? undefined : row.value
   }
+}
+
+/** What an asynchronous write that was committed at once returns. */
+const DONE: Promise<void> = Promise.resolve()
+
+function rejected(error: unknown): Promise<never> {
+  return new Promise((_, reject) => {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- codecs and iterables of the caller throw anything
+    reject(error)
+  })
 }
 
 /** Cursors kept for the next iteration: nested loops rarely go deeper. */

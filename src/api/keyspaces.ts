@@ -151,7 +151,9 @@ export class Keyspaces {
   /** A codec that keeps its structures in the catalog, as part of whatever transaction is open. */
   private createValueCodec(id: number, encoding: ValueEncoding): ValueCodec<unknown> {
     const { context } = this
-    const loadStructures = (): Uint8Array | undefined => context.catalog.loadStructures(id)
+    const loadStructures = (): Uint8Array | undefined =>
+      // Of the tip, even for a plain read: a list that lacks what is staged would give its numbers away twice.
+      context.engine.atTip(() => context.catalog.loadStructures(id))
     const saveStructures = (bytes: Uint8Array): void => {
       try {
         context.catalog.saveStructures(id, bytes)

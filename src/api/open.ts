@@ -6,7 +6,7 @@ import type { Granularity } from '../pmem/persistent-memory.js'
 import { Catalog } from '../tree/catalog.js'
 import { Engine, type EngineOptions } from '../tx/engine.js'
 import { checkPath } from './arguments.js'
-import { StoreContext } from './context.js'
+import { DURABILITIES, StoreContext, withPath } from './context.js'
 import { Keyspaces, type WantedEncodings } from './keyspaces.js'
 import type { StoreOptions } from './options.js'
 import type { Store } from './store-interface.js'
@@ -24,9 +24,12 @@ const OPTION_NAMES = [
   'logSizeBytes',
   'stagingLimitBytes',
   'segmentBytes',
+  'verifyReads',
   'requireGranularity',
   'forceGranularity',
   'logging',
+  'durability',
+  'relaxedIntervalMs',
   'executor',
 ] as const satisfies readonly (keyof StoreOptions)[]
 
@@ -51,7 +54,7 @@ const GRANULARITIES = ['byte', 'cache-line', 'page'] as const satisfies readonly
  * @throws DaxkvError `INVALID_ARGUMENT`, `UNKNOWN_OPTION`, `ENCODING_MISMATCH`; about the file: `POOL_NOT_FOUND`,
  *   `PERMISSION_DENIED`, `UNSUPPORTED_TARGET`, `NOT_A_POOL`, `UNSUPPORTED_FORMAT`, `TRUNCATED`, `CORRUPT`,
  *   `EXTENTS_UNSAFE`, `NO_SPACE`, `IO_ERROR`; about its use: `POOL_LOCKED`, `POOL_ALREADY_OPEN`, `NEEDS_RECOVERY` (read-only
- *   open of a pool not cleanly closed), `GRANULARITY_UNAVAILABLE`, `NATIVE_UNAVAILABLE`.
+ *   open of a pool not cleanly closed), `GRANULARITY_UNAVAILABLE`, `NATIVE_UNAVAILABLE`, `PORTABLE_UNAVAILABLE`.
  */
 export function open<KE extends KeyEncoding = KeyEncoding, VE extends ValueEncoding = ValueEncoding>(
   path: string,
@@ -83,7 +86,7 @@ export function storeOn(
     return new StoreHandle(context, keyspaces, keyspaces.parts('', encodings))
   } catch (error) {
     engine.close()
-    throw error
+    throw withPath(error, engine.path)
   }
 }
 
@@ -97,10 +100,13 @@ function readEngineOptions(checked: CheckedOptions): EngineOptions {
     ...given('logSizeBytes', checked.byteSize('logSizeBytes', undefined)),
     ...given('stagingLimitBytes', checked.byteSize('stagingLimitBytes', undefined)),
     ...given('segmentBytes', checked.byteSize('segmentBytes', undefined)),
+    ...given('verifyReads', checked.boolean('verifyReads', undefined)),
     ...given('requireGranularity', checked.oneOf('requireGranularity', GRANULARITIES, undefined)),
     ...given('forceGranularity', checked.oneOf('forceGranularity', GRANULARITIES, undefined)),
     ...given('logging', checked.oneOf('logging', ['undo', 'redo'], undefined)),
-    ...given('executor', checked.oneOf('executor', ['native', 'simulated'], undefined)),
+    ...given('durability', checked.oneOf('durability', DURABILITIES, undefined)),
+    ...given('relaxedIntervalMs', checked.integer('relaxedIntervalMs', undefined, { min: 1, max: 60_000 })),
+    ...given('executor', checked.oneOf('executor', ['native', 'portable', 'simulated'], undefined)),
   }
   return options
 }

@@ -1,5 +1,6 @@
-/** Options of the public calls: names, types, units, defaults. What is checked at run time is in `option-checks.ts`. */
+/** Options of the public calls: names, types, units, defaults. What is checked at run time is in `open.ts`. */
 import type { Granularity } from '../pmem/persistent-memory.js'
+import type { Durability } from '../tx/engine.js'
 import type { KeyEncoding, ValueEncoding } from './types.js'
 
 /** Encodings of a keyspace. They are recorded when it is created; later opens may omit them or must name the same. */
@@ -60,6 +61,13 @@ export interface StoreOptions<
    */
   readonly segmentBytes?: number
   /**
+   * Verify what is read: the checksum of every page a read or write visits, and the hash of every large value (one that
+   * does not stand in a leaf) it finds. Damage then gives `CORRUPT` instead of perhaps a wrong value. Iterators verify a
+   * leaf when they come to it. Costs about a hash of 4 KiB for each level of the tree and one of the whole value for a
+   * large one. Default false: structural damage is an error, a flipped bit inside a value is found by `check` only.
+   */
+  readonly verifyReads?: boolean
+  /**
    * The coarsest granularity of persistence that is acceptable: `byte`, `cache-line` or `page`. A medium that is
    * coarser is refused with `GRANULARITY_UNAVAILABLE` and the reason. Default `page`: everything is accepted.
    */
@@ -75,8 +83,30 @@ export interface StoreOptions<
    * where a barrier is an msync (granularity `page`), else `undo`. It may change from one open to the next.
    */
   readonly logging?: 'undo' | 'redo'
-  /** What runs the commits: `native` for files, `simulated` for `:memory:`. Default: the one that fits the path. */
-  readonly executor?: 'native' | 'simulated'
+  /**
+   * What a synchronous commit waits for; see `Durability`. Single writes and transactions may ask for the other level.
+   * Default `sync`.
+   */
+  readonly durability?: Durability
+  /**
+   * With relaxed commits: at most so many milliseconds pass before the background msync that makes them durable begins. Default 100.
+   */
+  readonly relaxedIntervalMs?: number
+  /**
+   * What runs the commits. `native`: the addon. `portable`: TypeScript over a mapping of the optional package mmap-io;
+   * granularity `page` only, pools up to 2 GiB, no protection against a file that somebody else cuts short. `simulated`:
+   * `:memory:`. Default: the one that fits the path, for files `portable` only where the addon cannot be loaded;
+   * `store.persistence` says which one it is and why.
+   */
+  readonly executor?: 'native' | 'portable' | 'simulated'
+}
+
+/** Options of a write, or of a transaction. */
+export interface WriteOptions {
+  /**
+   * Default: the `durability` of the store. Not inside a transaction (`INVALID_ARGUMENT`), where the outermost one decides.
+   */
+  readonly durability?: Durability | undefined
 }
 
 /** What an array key may begin with: some of its elements. */

@@ -1,6 +1,7 @@
 import type { Persistence } from '../pmem/persistent-memory.js'
 import type { Keyspace } from './keyspace-interface.js'
-import type { KeyspaceOptions } from './options.js'
+import type { AsyncTransaction, AsyncTransactionOptions } from './async-transaction-interface.js'
+import type { KeyspaceOptions, WriteOptions } from './options.js'
 import type { StoreStats } from './stats.js'
 import type { AnyKey, CheckReport, Key, KeyEncoding, KeyOf, KeyspaceInfo, ValueEncoding, ValueOf } from './types.js'
 
@@ -40,7 +41,36 @@ export interface Store<K = Key, V = unknown> extends Keyspace<K, V> {
    * error takes back its part only, and the outer one may go on. `action` must be synchronous: when it returns a Promise, everything
    * is taken back and `ASYNC_TRANSACTION` is thrown (what it does after its first await is outside the transaction).
    */
-  transaction<T>(action: () => T): T
+  transaction<T>(action: () => T, options?: WriteOptions): T
+
+  /**
+   * Runs `action` as one transaction that may wait for other things in between. It works through `tx`: `tx.in(users).put(...)`.
+   * What it writes stays in `tx` until it ends and is then committed together, in the way of `putAsync`; the promise resolves
+   * to what `action` returned when that is durable. What it reads is the state the next transaction would see, its own writes on
+   * top. Other transactions go on meanwhile, synchronous ones too; whenever something was committed, all that was read is
+   * compared with what is there now, at the next read and at the end, so `action` never sees a mixture of two states. On a
+   * difference it is run again from the start (`onConflict: 'rerun'`, the default; at most `maxReruns` times) or
+   * rejects with `CONFLICT` (`onConflict: 'error'`). When `action` rejects or throws, nothing of it remains and the promise rejects
+   * with its error. After the end `tx` refuses every call (`CLOSED`).
+   *
+   *     await store.transactionAsync(async (tx) => {
+   *       const user = tx.get('ada')
+   *       const rate = await fetchRate(user.currency)
+   *       tx.in(prices).put('ada', user.amount * rate)
+   *     })
+   */
+  transactionAsync<T>(
+    action: (tx: AsyncTransaction<K, V>) => Promise<T> | T,
+    options?: AsyncTransactionOptions,
+  ): Promise<T>
+
+  /**
+   * Resolves when everything committed or queued before this call is durable; rejects as the writes themselves do. Only relaxed and
+   * asynchronous writes need it.
+   */
+  flush(): Promise<void>
+  /** The same, blocking. `BUSY` inside a transaction. */
+  flushSync(): void
 
   /** Sizes and counters; see `StoreStats`. */
   stats(): StoreStats
@@ -49,7 +79,10 @@ export interface Store<K = Key, V = unknown> extends Keyspace<K, V> {
    * reachable exactly once or free. Damage is reported, not thrown. Not inside a transaction (`BUSY`).
    */
   check(): CheckReport
-  /** Ends all use: everything is durable already; the pool is marked as cleanly closed. Calling it again does nothing. `BUSY` inside a transaction. */
+  /**
+   * Ends all use: what is pending (relaxed and asynchronous writes) is made durable first, waiting for it; the pool is marked as
+   * cleanly closed. Calling it again does nothing. `BUSY` inside a transaction.
+   */
   close(): void
   /** `close`, for `using store = open(...)`. */
   [Symbol.dispose](): void

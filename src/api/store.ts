@@ -1,12 +1,14 @@
 import type { Persistence } from '../pmem/persistent-memory.js'
 import { PAGE_BYTES } from '../pmem/program.js'
 import { checkFunction } from './arguments.js'
+import { runAsyncTransaction } from './async-transaction.js'
+import type { AsyncTransaction, AsyncTransactionOptions } from './async-transaction-interface.js'
 import { checkPool } from './check.js'
 import { STATE_BUSY, STATE_CLOSED, type StoreContext } from './context.js'
 import { KeyspaceHandle } from './keyspace.js'
 import type { Keyspace } from './keyspace-interface.js'
 import type { KeyspaceParts, Keyspaces } from './keyspaces.js'
-import type { KeyspaceOptions } from './options.js'
+import type { KeyspaceOptions, WriteOptions } from './options.js'
 import type { StoreStats } from './stats.js'
 import type { Store } from './store-interface.js'
 import type { AnyKey, CheckReport, KeyEncoding, KeyOf, KeyspaceInfo, ValueEncoding, ValueOf } from './types.js'
@@ -57,11 +59,33 @@ export class StoreHandle extends KeyspaceHandle<AnyKey, unknown> implements Stor
     return this.named.drop(name)
   }
 
-  transaction<T>(action: () => T): T {
+  transaction<T>(action: () => T, options?: WriteOptions): T {
     const { context } = this
     if (context.state !== 0) throw context.writeRefusal()
     checkFunction('transaction', 'action', action)
-    return context.run(action, 'transaction')
+    const durability = options === undefined ? undefined : context.durabilityOf(options, 'transaction')
+    return context.run(action, 'transaction', durability)
+  }
+
+  transactionAsync<T>(
+    action: (tx: AsyncTransaction<AnyKey, unknown>) => Promise<T> | T,
+    options?: AsyncTransactionOptions,
+  ): Promise<T> {
+    return runAsyncTransaction(this, action, options)
+  }
+
+  async flush(): Promise<void> {
+    this.refuseUnreadable()
+    const { context } = this
+    if (context.engine.depth !== 0) throw context.busy('be flushed inside a transaction')
+    await context.engine.flush()
+  }
+
+  flushSync(): void {
+    this.refuseUnreadable()
+    const { context } = this
+    if (context.engine.depth !== 0) throw context.busy('be flushed inside a transaction')
+    context.engine.flushNow()
   }
 
   stats(): StoreStats {
@@ -75,6 +99,8 @@ export class StoreHandle extends KeyspaceHandle<AnyKey, unknown> implements Stor
     const { context } = this
     this.refuseUnreadable()
     if (context.engine.depth !== 0) throw context.busy('be checked inside a transaction')
+    // What is walked are the pages in their place.
+    if (!this.readOnly) context.engine.flushNow()
     return context.guarded(checkPool, context.engine)
   }
 

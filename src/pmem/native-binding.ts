@@ -1,7 +1,9 @@
+import { constants } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 import { DaxkvError } from '../errors.js'
-import type { DaxkvErrorCode } from '../errors.js'
+import type { DaxkvErrorCode, DaxkvErrorDetails } from '../errors.js'
 import addon from './addon.cjs'
+import { firstLine, INSTALL_COMMAND } from './mmap-io.js'
 
 /** What `openPool` of the addon returns; the layout of `control` is that of `struct control` in native/pool.h. */
 export interface NativePool {
@@ -12,6 +14,10 @@ export interface NativePool {
   verifyPage(): void
   hashExtent(): void
   writeExtent(bytes: Uint8Array): void
+  /** 0, or an errno; `ended` is called with the errno of the barrier. */
+  startBarrier(wholeFile: boolean, ended: (errno: number) => void): number
+  /** The errno of the barrier under way, -1 when there is none. */
+  finishBarrier(): number
   takeFault(): number
   /** A stretch of a mapped segment, or an errno. */
   window(index: number): number | ArrayBuffer
@@ -128,9 +134,10 @@ export function nativeAddon(): NativeAddon {
     const cause = loadError
     throw new DaxkvError(
       'NATIVE_UNAVAILABLE',
-      `the native addon of daxkv could not be loaded for ${process.platform}-${process.arch}: ${String(cause)}. ` +
+      `the native addon of daxkv could not be loaded for ${process.platform}-${process.arch} (${firstLine(cause)}). ` +
         'Build it with `npm rebuild daxkv` (in a checkout: `npm run build:native`); ' +
-        'on Debian this needs the packages python3 make g++',
+        'on Debian this needs the packages python3 make g++. ' +
+        `Or use the slower portable executor: \`${INSTALL_COMMAND}\``,
       { cause },
     )
   }
@@ -149,10 +156,15 @@ export function isNativeAvailable(): boolean {
 
 /** `ENOSPC` for 28. */
 export function errnoName(errno: number): string {
-  return getSystemErrorName(-errno)
+  const name = getSystemErrorName(-errno)
+  if (!name.startsWith('Unknown')) return name
+  // libuv has no name for some that files do give, EDQUOT and ENOLCK among them.
+  const known = Object.entries(constants.errno).find(([, number]) => number === errno)
+  return known === undefined ? name : known[0]
 }
 
-function errnoCode(errno: string): DaxkvErrorCode {
+/** The code of an error whose cause is this errno. */
+export function errnoCode(errno: string): DaxkvErrorCode {
   // EFBIG is RLIMIT_FSIZE or the file system's own limit: the same thing to a user as a full disk
   if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG') return 'NO_SPACE'
   if (errno === 'EACCES' || errno === 'EPERM' || errno === 'EROFS') return 'PERMISSION_DENIED'
@@ -161,6 +173,15 @@ function errnoCode(errno: string): DaxkvErrorCode {
 
 /** The error of a failed system call; `doing` completes the sentence "<doing> failed". */
 export function systemError(doing: string, path: string, errno: number): DaxkvError {
-  const name = errnoName(errno)
-  return new DaxkvError(errnoCode(name), `${doing} failed for ${path}: ${name}`, { path, errno: name })
+  return namedSystemError(doing, path, errnoName(errno))
+}
+
+/** The same for who knows the errno by its name, such as `ENOSPC`. */
+export function namedSystemError(
+  doing: string,
+  path: string,
+  errno: string,
+  details: DaxkvErrorDetails = {},
+): DaxkvError {
+  return new DaxkvError(errnoCode(errno), `${doing} failed for ${path}: ${errno}`, { ...details, path, errno })
 }

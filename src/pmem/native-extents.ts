@@ -2,8 +2,8 @@
  * A pool that is flushed from user space must be fully allocated, written and unshared: a hole or an unwritten extent
  * loses the data with the metadata at a power cut, and a reflinked one did so even under MAP_SYNC (XFS, Linux 6.1).
  */
-import fs from 'node:fs'
 import { DaxkvError } from '../errors.js'
+import { readFully, statFile, syncFile, writeFully } from './file-calls.js'
 import { EXTENT_HOLE, EXTENT_UNWRITTEN, nativeAddon, systemError } from './native-binding.js'
 import { probeMapSync } from './native-file.js'
 import { PAGE_BYTES } from './program.js'
@@ -25,7 +25,7 @@ export interface ExtentRepair {
 /** Holes, unwritten and shared ranges of the first `sizeBytes` bytes (FIEMAP, else SEEK_HOLE). fsyncs first. */
 export function listUnsafeRanges(fd: number, path: string, sizeBytes: number): UnsafeRange[] {
   // delayed allocation: before an fsync the file system has not decided anything
-  fs.fsyncSync(fd)
+  syncFile(fd, path)
   const found = nativeAddon().listExtents(fd, sizeBytes)
   if (typeof found === 'number') throw systemError('listing the extents', path, found)
   const ranges: UnsafeRange[] = []
@@ -43,21 +43,11 @@ function rewriteRange(fd: number, path: string, range: UnsafeRange, sizeBytes: n
   const end = Math.min(range.offset + range.length, sizeBytes)
   let rewritten = 0
   for (let offset = start; offset < end; offset += PAGE_BYTES) {
-    const length = fs.readSync(fd, page, 0, Math.min(PAGE_BYTES, sizeBytes - offset), offset)
+    const bytes = page.subarray(0, Math.min(PAGE_BYTES, sizeBytes - offset))
+    const length = readFully(fd, path, bytes, offset)
     if (length === 0) break
-    try {
-      rewritten += fs.writeSync(fd, page, 0, length, offset)
-    } catch (cause) {
-      const errno = (cause as NodeJS.ErrnoException).code ?? 'EIO'
-      const code = errno === 'ENOSPC' || errno === 'EDQUOT' ? 'NO_SPACE' : 'IO_ERROR'
-      throw new DaxkvError(code, `rewriting a ${range.kind} range of ${path} at offset ${offset} failed: ${errno}`, {
-        path,
-        offset,
-        length: PAGE_BYTES,
-        errno,
-        cause,
-      })
-    }
+    writeFully(fd, path, bytes.subarray(0, length), offset)
+    rewritten += length
   }
   return rewritten
 }
@@ -71,7 +61,7 @@ function rewriteRange(fd: number, path: string, range: UnsafeRange, sizeBytes: n
 export function repairExtents(fd: number, path: string, sizeBytes: number): ExtentRepair {
   // Without MAP_SYNC only holes matter (a full disk would meet a store as SIGBUS), and the block count rules them out
   // without the walk, which takes milliseconds on a large tmpfs file.
-  if (!probeMapSync(fd, path, false).granted && fs.fstatSync(fd).blocks * 512 >= sizeBytes) {
+  if (!probeMapSync(fd, path, false).granted && statFile(fd, path).blocks * 512 >= sizeBytes) {
     return { repairedBytes: 0, remaining: [] }
   }
   const ranges = listUnsafeRanges(fd, path, sizeBytes)

@@ -1,6 +1,6 @@
-import fs from 'node:fs'
 import { markAsUntransferable } from 'node:worker_threads'
 import { DaxkvError } from '../errors.js'
+import { closeQuietly, statFile } from './file-calls.js'
 import { decidePersistence, granularityRank, readPersistenceDomain } from './granularity.js'
 import { MemoryView } from './memory-view.js'
 import {
@@ -67,7 +67,7 @@ const EAGER_WINDOWS = 1
 
 /** Counters that live in the addon's control block; own enumerable properties, so that they can be copied by spreading. */
 function countersOver(words: Float64Array): PersistCounters {
-  const counters = { fences: 0, flushedLines: 0, nonTemporalLines: 0, syncs: 0, programs: 0 }
+  const counters = { fences: 0, flushedLines: 0, nonTemporalLines: 0, syncs: 0, programs: 0, backgroundSyncs: 0 }
   // enum counter of native/pool.h has this order
   Object.keys(counters).forEach((name, index) => {
     const set = (value: number): void => {
@@ -135,8 +135,14 @@ export class NativeMemory implements PersistentMemory {
     )
     const rank = granularityRank(persistence.granularity)
     const pool = openPool(fd, options, mapSync.granted, rank)
-    const memory = new NativeMemory(pool, options, persistence)
-    fs.closeSync(fd)
+    let memory: NativeMemory
+    try {
+      memory = new NativeMemory(pool, options, persistence)
+    } catch (error) {
+      pool.close()
+      throw error
+    }
+    closeQuietly(fd)
     return memory
   }
 
@@ -169,6 +175,22 @@ export class NativeMemory implements PersistentMemory {
     this.#call[CALL_WORDS] = words
     this.#run()
     if (this.#status[STATUS_CODE] !== RUN_OK) throw this.#failure()
+  }
+
+  startBarrier(wholeFile: boolean, ended: (error: DaxkvError | undefined) => void): void {
+    this.#assertOpen()
+    const errno = this.#pool.startBarrier(wholeFile, (result) => {
+      ended(result === 0 ? undefined : this.#barrierFailure(result))
+    })
+    // What was noted for it may be lost to any later barrier.
+    if (errno !== 0) throw this.#barrierFailure(errno)
+  }
+
+  finishBarrier(): boolean {
+    this.#assertOpen()
+    const errno = this.#pool.finishBarrier()
+    if (errno > 0) throw this.#barrierFailure(errno)
+    return errno === 0
   }
 
   writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array, lazily = false): void {
@@ -287,10 +309,8 @@ export class NativeMemory implements PersistentMemory {
   #failure(): DaxkvError {
     const { path } = this
     switch (this.#status[STATUS_CODE]) {
-      case RUN_PERSIST_FAILED: {
-        const errno = errnoName(this.#status[STATUS_ERROR])
-        return new DaxkvError('PERSIST_FAILED', `making a commit of ${path} durable failed: ${errno}`, { path, errno })
-      }
+      case RUN_PERSIST_FAILED:
+        return this.#barrierFailure(this.#status[STATUS_ERROR])
       case RUN_MEDIA_ERROR:
         return this.#mediaError()
       case RUN_READ_ONLY:
@@ -307,10 +327,20 @@ export class NativeMemory implements PersistentMemory {
     }
   }
 
+  #barrierFailure(code: number): DaxkvError {
+    const { path } = this
+    const errno = errnoName(code)
+    return new DaxkvError('PERSIST_FAILED', `making a commit of ${path} durable failed: ${errno}`, { path, errno })
+  }
+
   #mediaError(): DaxkvError {
     const { kind, offset, length } = this.#reportedFault()
     // the fault that fails this call must not be reported a second time by the next operation
-    while (this.takeFault() !== undefined);
+    try {
+      while (this.takeFault() !== undefined);
+    } catch {
+      // Mapping the page again failed: it stays unreadable, and the next operation is told.
+    }
     const what = kind === 'bus' ? 'cannot be read or written' : 'was written to through the read-only mapping'
     return new DaxkvError('MEDIA_ERROR', `${length} bytes at offset ${offset} of ${this.path} ${what}`, {
       path: this.path,
@@ -384,7 +414,7 @@ function checkOptions(options: NativeMemoryOptions): void {
 
 function checkFileSize(fd: number, options: NativeMemoryOptions): void {
   const { path, sizeBytes } = options
-  const actual = fs.fstatSync(fd).size
+  const actual = statFile(fd, path).size
   if (actual >= sizeBytes) return
   throw new DaxkvError('TRUNCATED', `${path} has ${actual} bytes, its capacity is ${sizeBytes}: it was cut short`, {
     path,

@@ -1,3 +1,4 @@
+import type { DaxkvError } from '../errors.js'
 import type { MemoryView } from './memory-view.js'
 
 /**
@@ -34,6 +35,8 @@ export interface PersistCounters {
   /** msync and fdatasync system calls. */
   syncs: number
   programs: number
+  /** Those of `syncs` that another thread has waited for (see `startBarrier`). */
+  backgroundSyncs: number
 }
 
 /** A fault that hit the mapping and was survived: the operation that touched it must throw. */
@@ -51,8 +54,9 @@ export interface MappingFault {
 export interface PersistentMemory {
   readonly persistence: Persistence
   /**
-   * Mapped segments; index = pageId >>> segmentShift. Grows in place. A mapped segment stays; a simulated one may be
-   * replaced by a longer copy when the pool grows. An entry may be undefined at run time until `mapSegment` fills it.
+   * Mapped segments; index = pageId >>> segmentShift. Grows in place. A segment mapped natively stays; a simulated one may
+   * be replaced by a longer copy when the pool grows, a portable one by a longer mapping. An entry may be undefined at run
+   * time until `mapSegment` fills it.
    */
   readonly segments: MemoryView[]
   /** log2 of the pages in a mapped segment; an allocation segment of the pool spans one or many of them. */
@@ -61,6 +65,8 @@ export interface PersistentMemory {
   mapSegment(index: number): MemoryView
   /** Bytes of the pool file usable now (a multiple of 4096). */
   readonly sizeBytes: number
+  /** Largest size `grow` can reach, where the executor has a limit of its own. */
+  readonly maxSizeBytes?: number
   /** Word 0 is non-zero while a fault waits to be taken: one load at the end of each operation. */
   readonly faultWords: Uint32Array
   /** Words of the next program. Filled by the caller, run by `run`. May be replaced by `reserveProgram`. */
@@ -75,6 +81,23 @@ export interface PersistentMemory {
   trimStagingChunks(keep: number): void
   /** Runs the first `words` words of `program`. Throws DaxkvError PERSIST_FAILED / MEDIA_ERROR; after that the pool must be poisoned. */
   run(words: number): void
+  /**
+   * Starts what OP_FENCE (or with `wholeFile` OP_SYNC_ALL) would do now, and does not wait for it: every flush before this
+   * call is durable when the barrier ends, none after it is promised to be. `ended` is called once, from the event loop
+   * and never inside this call, with the error if there was one (PERSIST_FAILED: the pool must be poisoned), unless
+   * `finishBarrier` or `close` comes first. An executor that can only block does the work inside this call and calls
+   * `ended` by `setImmediate`.
+   *
+   * There is at most one barrier at a time: starting a second one is an error. Until it has ended no program with OP_FENCE or
+   * OP_SYNC_ALL and no `grow` may be run, as the kernel may tell a failed write-back to only one of two msyncs; other
+   * programs may, also such as store to the pages under way.
+   */
+  startBarrier(wholeFile: boolean, ended: (error: DaxkvError | undefined) => void): void
+  /**
+   * Blocks until the barrier under way has ended, whose `ended` is then not called; false when there was none.
+   * Throws PERSIST_FAILED as `run` does.
+   */
+  finishBarrier(): boolean
   /**
    * Copies `bytes` to the pages from `pageId` on (free space only) and flushes them; durable at the next fence.
    * With `lazily` they are not flushed: durable after OP_FLUSH and a fence, after OP_SYNC_ALL, or by a redo record.

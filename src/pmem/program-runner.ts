@@ -6,6 +6,7 @@ import {
   FRAME_IN_POOL,
   LINE_BYTES,
   LINES_PER_PAGE,
+  OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
   OP_FENCE,
@@ -28,6 +29,7 @@ import {
   RECORD_OFFSET_POST_HASH,
   RECORD_OFFSET_TOTAL_LINES,
   RECORD_OFFSET_TXID,
+  RECORD_REDO,
   RECORD_UNDO,
   recordLines,
 } from './program.js'
@@ -37,8 +39,10 @@ const LINE_SHIFT = 6
 
 /** What a runner works on: the pool and staging memory, and the five effects a program can have on the medium. */
 export interface ProgramTarget {
-  readonly segments: readonly MemoryView[]
+  readonly segments: readonly (MemoryView | undefined)[]
   readonly segmentShift: number
+  /** Fills an entry of `segments` that is still undefined, and returns it. */
+  mapSegment(index: number): MemoryView
   sizeBytes(): number
   readonly stagingChunks: readonly MemoryView[]
   /** Stores the 64 bytes at `offset` (a multiple of 4) of `source`. */
@@ -119,6 +123,10 @@ export class ProgramRunner {
           this.#writeRecord(program, at)
           at += RECORD_OP_HEADER_WORDS + program[at + 10] * 2 + program[at + 11] * 4
           break
+        case OP_APPLY:
+          this.#applyRecord(program[at + 1], program[at + 2])
+          at += 3
+          break
         case OP_SYNC_ALL:
           target.syncAll()
           at += 1
@@ -157,11 +165,10 @@ export class ProgramRunner {
       return
     }
     const pages = Math.ceil(byteLength / PAGE_BYTES)
-    const { segments, segmentShift } = this.#target
-    const segment = pageId >>> segmentShift
-    if (segment === (pageId + pages - 1) >>> segmentShift) {
+    const { segmentShift } = this.#target
+    if (pageId >>> segmentShift === (pageId + pages - 1) >>> segmentShift) {
       const base = this.#pageBase(pageId)
-      xxh64(segments[segment].u8.subarray(base, base + byteLength), 0, 0, hashOut)
+      xxh64(this.#pageView(pageId).u8.subarray(base, base + byteLength), 0, 0, hashOut)
       return
     }
     const bytes = Buffer.allocUnsafe(pages * PAGE_BYTES)
@@ -248,6 +255,35 @@ export class ProgramRunner {
       if (index > 0) this.#storeRecordLine(page + (line >>> LINE_SHIFT), line % LINES_PER_PAGE, index)
     }
     this.#storeRecordLine(program[at + 2], 0, 0)
+  }
+
+  /** The program wrote the record itself; that it is still there is checked before the first store. */
+  #applyRecord(logPage: number, logPages: number): void {
+    const { segments } = this.#target
+    const word = (byte: number): number => {
+      const page = logPage + Math.floor(byte / PAGE_BYTES)
+      return this.#pageView(page).u32[(this.#pageBase(page) + (byte % PAGE_BYTES)) >>> 2]
+    }
+    const totalLines = word(RECORD_OFFSET_TOTAL_LINES)
+    const pageCount = word(RECORD_OFFSET_PAGE_COUNT)
+    const lineCount = word(RECORD_OFFSET_LINE_COUNT)
+    const sound =
+      word(RECORD_OFFSET_MAGIC) === RECORD_MAGIC &&
+      word(RECORD_OFFSET_KIND) === RECORD_REDO &&
+      totalLines <= logPages * LINES_PER_PAGE &&
+      recordLines(0, pageCount, lineCount) === totalLines
+    if (!sound || segments.length === 0) throw lostRecord(logPage)
+    let body = (totalLines - lineCount) * LINE_BYTES
+    for (let entry = RECORD_HEADER_BYTES, index = 0; index < pageCount; index++, entry += 16) {
+      const pageId = word(entry)
+      if (pageId >= this.#target.sizeBytes() / PAGE_BYTES) throw lostRecord(logPage)
+      for (let line = 0; line < LINES_PER_PAGE; line++) {
+        if (!hasLine(word(entry + 4), word(entry + 8), line)) continue
+        const page = logPage + Math.floor(body / PAGE_BYTES)
+        this.#target.storeLine(pageId, line, this.#pageView(page), this.#pageBase(page) + (body % PAGE_BYTES))
+        body += LINE_BYTES
+      }
+    }
   }
 
   #storeRecordLine(pageId: number, line: number, index: number): void {
@@ -339,7 +375,8 @@ export class ProgramRunner {
   }
 
   #pageView(pageId: number): MemoryView {
-    return this.#target.segments[pageId >>> this.#target.segmentShift]
+    const index = pageId >>> this.#target.segmentShift
+    return this.#target.segments[index] ?? this.#target.mapSegment(index)
   }
 
   #pageBase(pageId: number): number {
@@ -349,6 +386,10 @@ export class ProgramRunner {
   #frameView(frame: number): MemoryView {
     return this.#target.stagingChunks[frame >>> STAGING_CHUNK_SHIFT]
   }
+}
+
+function lostRecord(logPage: number): DaxkvError {
+  return new DaxkvError('PERSIST_FAILED', `the log record at page ${logPage} is not what was written there`)
 }
 
 function frameBase(frame: number): number {

@@ -2,6 +2,7 @@ import { DaxkvError } from '../errors.js'
 import {
   FRAME_IN_POOL,
   LINES_PER_PAGE,
+  OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
   OP_FENCE,
@@ -80,6 +81,10 @@ function validateOperation(program: Uint32Array, at: number, words: number, limi
       checkPage(at, program[at + 1], limits)
       checkMask(at, program[at + 2], program[at + 3])
       return 4
+    case OP_APPLY:
+      needWords(at, 3, words)
+      checkedSpan(at, program[at + 1], program[at + 2], limits)
+      return 3
     case OP_RECORD:
       return validateRecord(program, at, words, limits)
     default:

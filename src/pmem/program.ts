@@ -45,6 +45,12 @@ export const OP_SYNC_ALL = 7
  */
 export const OP_STORE_LAZY = 8
 
+/**
+ * `[OP_APPLY, logPage, logPages]` - copies the lines of the redo record that lies in these log pages to their places, as
+ * OP_STORE_LAZY does: for a record that a barrier has made durable after the frames it was written from have changed.
+ */
+export const OP_APPLY = 9
+
 /** In place of a frame in an entry of a redo record: the lines are taken from the pool itself. */
 export const FRAME_IN_POOL = 0xffff_ffff
 

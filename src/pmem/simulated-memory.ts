@@ -1,5 +1,7 @@
 import { DaxkvError } from '../errors.js'
 import {
+  EVENT_BARRIER_END,
+  EVENT_BARRIER_START,
   EVENT_FENCE,
   EVENT_FLUSH,
   EVENT_GROW,
@@ -46,7 +48,14 @@ export class SimulatedMemory implements PersistentMemory {
   readonly segmentShift: number
   readonly faultWords = new Uint32Array(1)
   readonly stagingChunks: MemoryView[] = []
-  readonly counters: PersistCounters = { fences: 0, flushedLines: 0, nonTemporalLines: 0, syncs: 0, programs: 0 }
+  readonly counters: PersistCounters = {
+    fences: 0,
+    flushedLines: 0,
+    nonTemporalLines: 0,
+    syncs: 0,
+    programs: 0,
+    backgroundSyncs: 0,
+  }
   #program = new Uint32Array(INITIAL_PROGRAM_WORDS)
   #sizeBytes = 0
   /** Beyond this nothing was ever stored: memory from here on is still zero. */
@@ -60,6 +69,12 @@ export class SimulatedMemory implements PersistentMemory {
   #runningProgram = 0
   #unsyncedLines = false
   #closed = false
+  /** Called when the barrier under way ends. */
+  #barrierEnded: ((error: DaxkvError | undefined) => void) | undefined
+  /**
+   * When a barrier ends that nobody waits for: on the event loop's next turn, or (tests) when `endBarrier` is called.
+   */
+  barriersEnd: 'soon' | 'on demand' = 'soon'
 
   constructor(options: SimulatedMemoryOptions) {
     const { sizeBytes, segmentShift, granularity = 'cache-line', forced = false, record = false, image } = options
@@ -120,6 +135,48 @@ export class SimulatedMemory implements PersistentMemory {
       this.#runningProgram = 0
       this.#runner.operation = 0
     }
+  }
+
+  startBarrier(wholeFile: boolean, ended: (error: DaxkvError | undefined) => void): void {
+    this.#checkOpen()
+    if (this.#barrierEnded !== undefined) throw new DaxkvError('INTERNAL', 'a barrier is under way already')
+    this.#note(EVENT_BARRIER_START, wholeFile ? 1 : 0, 0)
+    this.counters.fences++
+    if (wholeFile || (this.#granularity === 'page' && this.#unsyncedLines)) this.counters.syncs++
+    this.#unsyncedLines = false
+    this.#barrierEnded = ended
+    if (this.barriersEnd === 'on demand') return
+    setImmediate(() => {
+      // Another one may be under way, if somebody has waited for this one.
+      if (this.#barrierEnded === ended) this.endBarrier()
+    })
+  }
+
+  finishBarrier(): boolean {
+    this.#checkOpen()
+    if (this.#barrierEnded === undefined) return false
+    this.#barrierEnded = undefined
+    this.#note(EVENT_BARRIER_END, 0, 0)
+    return true
+  }
+
+  /** True while a barrier is under way. */
+  get barrierUnderWay(): boolean {
+    return this.#barrierEnded !== undefined
+  }
+
+  /** Lets the barrier under way end, as the worker thread does. */
+  endBarrier(): void {
+    const ended = this.#barrierEnded
+    if (ended === undefined || this.#closed) return
+    let failure: DaxkvError | undefined
+    try {
+      this.finishBarrier()
+      this.counters.backgroundSyncs++
+    } catch (error) {
+      failure = error as DaxkvError // `#note` throws no other
+    }
+    ended(failure)
   }
 
   writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array, lazily = false): void {
@@ -218,6 +275,7 @@ export class SimulatedMemory implements PersistentMemory {
     return {
       segments: this.segments,
       segmentShift: this.segmentShift,
+      mapSegment: (index) => this.segments[index],
       stagingChunks: this.stagingChunks,
       sizeBytes: () => this.#sizeBytes,
       storeLine: (pageId, line, source, offset) => {

@@ -1,13 +1,13 @@
 /** XXH64 on the TypeScript side: superblocks, log records and page checksums where the addon is not asked anyway. */
 import xxhash from 'xxhash-wasm'
 import type { XXHashAPI } from 'xxhash-wasm'
-import { DaxkvError } from '../errors.js'
 import { isNativeAvailable, nativeAddon } from './native-binding.js'
 import { LINES_PER_PAGE, LINE_BYTES } from './program.js'
+import { xxh64InTypeScript } from './xxh64-typescript.js'
 
 let wasm: XXHashAPI | undefined
 
-/** Resolves when the WebAssembly build is there; before that `xxh64` needs the addon. */
+/** Resolves when the WebAssembly build is there; before that the addon hashes, or slow TypeScript where there is none. */
 export const ready: Promise<void> = xxhash().then((api) => {
   wasm = api
 })
@@ -15,14 +15,10 @@ export const ready: Promise<void> = xxhash().then((api) => {
 /** Above this, the input is fed in pieces: the one-shot call grows the WebAssembly memory to the input's size for ever. */
 const ONE_SHOT_BYTES = 64 * 1024
 
-/**
- * XXH64 of `bytes` with the 64-bit seed (seedHi, seedLo); the hash is left in `out` as [lo, hi].
- * @throws DaxkvError NATIVE_UNAVAILABLE in the first moments of the process where the addon cannot be loaded:
- * `await ready` before.
- */
+/** XXH64 of `bytes` with the 64-bit seed (seedHi, seedLo); the hash is left in `out` as [lo, hi]. */
 export function xxh64(bytes: Uint8Array, seedLo: number, seedHi: number, out: Uint32Array): void {
   if (wasm === undefined) {
-    hashNatively(bytes, seedLo, seedHi, out)
+    hashWithoutWasm(bytes, seedLo, seedHi, out)
     return
   }
   const seed = (BigInt(seedHi) << 32n) | BigInt(seedLo)
@@ -39,14 +35,9 @@ function hashInPieces(api: XXHashAPI, bytes: Uint8Array, seed: bigint): bigint {
   return state.digest()
 }
 
-function hashNatively(bytes: Uint8Array, seedLo: number, seedHi: number, out: Uint32Array): void {
-  if (!isNativeAvailable()) {
-    throw new DaxkvError(
-      'NATIVE_UNAVAILABLE',
-      'hashing needs the native addon until xxhash-wasm is compiled: await `ready` of daxkv first, or build the addon',
-    )
-  }
-  nativeAddon().xxh64(bytes, seedLo >>> 0, seedHi >>> 0, out)
+function hashWithoutWasm(bytes: Uint8Array, seedLo: number, seedHi: number, out: Uint32Array): void {
+  if (isNativeAvailable()) nativeAddon().xxh64(bytes, seedLo >>> 0, seedHi >>> 0, out)
+  else xxh64InTypeScript(bytes, seedLo, seedHi, out)
 }
 
 const firstLine = new Uint8Array(LINE_BYTES)

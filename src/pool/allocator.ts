@@ -45,7 +45,11 @@ export class Allocator {
    * By bitmap: pages freed under a savepoint. Values are written to their extents at once, so an extent that a rollback
    * would bring back must not be overwritten; its pages can be taken again when the transaction has ended.
    */
-  private readonly pinned = new Map<number, Int32Array>()
+  private pinned = new Map<number, Int32Array>()
+  /** The same for what a barrier under way covers: until it has ended, those extents may be all that a crash leaves. */
+  private sealedPins = new Map<number, Int32Array>()
+  /** Lowest page freed by what that barrier covers. */
+  private lowestSealed = Infinity
   /** By bitmap: no free run in it is longer than this (Infinity: not visited yet). Void when the pool has grown. */
   private readonly runBound: number[] = []
   private runBoundCapacity = 0
@@ -136,6 +140,31 @@ export class Allocator {
     this.searchFromAtBegin = this.searchFrom
   }
 
+  /** What was done since the last call can no longer be rolled back, but is not durable either. */
+  settled(): void {
+    this.searchFromAtBegin = this.searchFrom
+  }
+
+  /** A barrier begins that covers everything done so far. What it frees may be allocated when it has ended. */
+  sealed(): void {
+    const [pins, lowest] = [this.pinned, this.lowestFreed]
+    this.pinned = this.sealedPins
+    this.sealedPins = pins
+    this.lowestFreed = this.lowestSealed
+    this.lowestSealed = lowest
+  }
+
+  /** That barrier has ended and the pool shows what it covers. */
+  applied(): void {
+    if (this.lowestSealed !== Infinity) {
+      if (this.lowestSealed < this.searchFrom) this.searchFrom = this.lowestSealed
+      if (this.lowestSealed < this.searchFromAtBegin) this.searchFromAtBegin = this.lowestSealed
+      this.lowestSealed = Infinity
+      this.runBound.length = 0
+    }
+    if (this.sealedPins.size !== 0) this.sealedPins.clear()
+  }
+
   /** After an abort or a rollback to a savepoint: what was allocated since is free again. */
   aborted(): void {
     this.searchFrom = this.searchFromAtBegin
@@ -169,6 +198,21 @@ export class Allocator {
     const bit = pageId - this.geometry.bitmapFirstPage(bitmap)
     const word = this.pages.view.u32[(this.pages.base + BITMAP_OFFSET_BITS + ((bit >>> 5) << 2)) >>> 2]
     return ((word >>> (bit & 31)) & 1) === 1
+  }
+
+  /** Whether a bitmap marks pages beyond its segment or the capacity: growth would take them for allocated. */
+  hasStrayBits(bitmap: number): boolean {
+    this.pages.locate(this.geometry.bitmapPage(bitmap))
+    const { u32 } = this.pages.view
+    const words = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
+    const last = Math.min(this.geometry.bitmapPageCount(bitmap), this.capacity - this.geometry.bitmapFirstPage(bitmap))
+    const count = Math.max(0, last)
+    for (let word = count >>> 5; word < BITMAP_WORDS; word++) {
+      // The first word may describe pages that exist in its lower bits.
+      const bits = u32[words + word] >>> (word === count >>> 5 ? count & 31 : 0)
+      if (bits !== 0) return true
+    }
+    return false
   }
 
   private isCommitted(pageId: number): boolean {
@@ -289,6 +333,7 @@ export class Allocator {
   private stagedWords: Uint32Array | Int32Array = new Int32Array(0)
   private stagedBase = 0
   private pinnedWords: Int32Array | undefined
+  private sealedWords: Int32Array | undefined
 
   private loadBitmap(bitmap: number): void {
     this.check.visit(bitmap)
@@ -300,6 +345,7 @@ export class Allocator {
     this.stagedWords = this.pages.view.i32
     this.stagedBase = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
     this.pinnedWords = this.pinned.size === 0 ? undefined : this.pinned.get(bitmap)
+    this.sealedWords = this.sealedPins.size === 0 ? undefined : this.sealedPins.get(bitmap)
   }
 
   private pin(pageId: number, pageCount: number): void {
@@ -314,8 +360,10 @@ export class Allocator {
 
   /** Pages of a word that must not be allocated: in use now, in the committed state, or after a rollback. */
   private takenWord(word: number): number {
-    const taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]
-    return this.pinnedWords === undefined ? taken : taken | this.pinnedWords[word]
+    let taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]
+    if (this.pinnedWords !== undefined) taken |= this.pinnedWords[word]
+    if (this.sealedWords !== undefined) taken |= this.sealedWords[word]
+    return taken
   }
 
   /** Sets or clears the bits of a range; finding one already so means damage or a double free. */

@@ -40,7 +40,7 @@ export interface Anchor {
 }
 
 /** 64-bit counters are held as numbers; below this adding one is exact. */
-const MAX_COUNTER = 2 ** 52
+export const MAX_COUNTER = 2 ** 52
 const NO_BOOT_ID = '0'.repeat(32)
 
 /** Writes an anchor to the first 128 bytes of `target`. */

@@ -55,6 +55,12 @@ export class Geometry {
     return segment === 0 ? this.firstFreePage : this.bitmapsPerSegment
   }
 
+  /** Whether a pool may have this capacity: every segment it reaches into has its reserved pages whole. */
+  isCapacity(capacityPages: number): boolean {
+    const last = Math.floor((capacityPages - 1) / this.segmentPages)
+    return capacityPages > 0 && capacityPages - last * this.segmentPages >= this.reservedPages(last)
+  }
+
   /** Longest extent a segment other than the first can hold. */
   get maxExtentPages(): number {
     return this.segmentPages - this.bitmapsPerSegment

@@ -3,12 +3,19 @@
  * may be changing, identity before size, size before mapping, extents before the first store.
  */
 import { randomBytes } from 'node:crypto'
-import { closeSync, constants, fstatSync, fsyncSync, linkSync, openSync, readSync, unlinkSync } from 'node:fs'
+import { constants, linkSync, openSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { DaxkvError } from '../errors.js'
-import { repairExtents } from '../pmem/native-extents.js'
-import { lockPool, probeMapSync, unlockPool, zeroFill } from '../pmem/native-file.js'
-import { NativeMemory } from '../pmem/native-memory.js'
+import { chooseFileExecutor, type FileExecutor, type MapRequest } from '../pmem/file-executor.js'
+import {
+  closeQuietly,
+  errnoOf,
+  fileError,
+  readFully,
+  removeQuietly,
+  statFile,
+  syncDirectory,
+} from '../pmem/file-calls.js'
 import type { Granularity, PersistentMemory } from '../pmem/persistent-memory.js'
 import { PAGE_BYTES } from '../pmem/program.js'
 import { SimulatedMemory } from '../pmem/simulated-memory.js'
@@ -35,6 +42,9 @@ const MIN_LOG_BYTES = 16 * 1024
 /** Path that opens a pool living in this process only. */
 export const MEMORY_PATH = ':memory:'
 
+/** `native` and `portable` keep a pool in a file, `simulated` is for `:memory:`. */
+export type ExecutorName = 'native' | 'portable' | 'simulated'
+
 export interface PoolFileOptions {
   readonly readOnly: boolean
   readonly create: boolean
@@ -44,7 +54,7 @@ export interface PoolFileOptions {
   readonly maxSizeBytes: number | undefined
   readonly requireGranularity: Granularity | undefined
   readonly forceGranularity: Granularity | undefined
-  readonly executor: 'native' | 'simulated' | undefined
+  readonly executor: ExecutorName | undefined
   readonly logging: 'undo' | 'redo' | undefined
   readonly memory: PersistentMemory | undefined
   readonly random: (words: Uint32Array) => void
@@ -63,11 +73,12 @@ export interface PoolFile {
  */
 export function openPoolFile(path: string, options: PoolFileOptions): PoolFile {
   if (options.memory !== undefined) return adopt(options.memory, path, options)
-  checkExecutor(path, options)
-  if (path === MEMORY_PATH) return openMemory(options)
+  const wanted = checkedExecutor(path, options)
+  if (wanted === 'simulated') return openMemory(options)
+  const executor = chooseFileExecutor(wanted)
   for (;;) {
     const fd = openExisting(path, options.readOnly)
-    if (fd !== undefined) return openFile(fd, path, options)
+    if (fd !== undefined) return openFile(fd, path, options, executor)
     if (!options.create || options.readOnly) {
       throw new DaxkvError(
         'POOL_NOT_FOUND',
@@ -77,21 +88,18 @@ export function openPoolFile(path: string, options: PoolFileOptions): PoolFile {
         },
       )
     }
-    const created = createFile(path, options)
+    const created = createFile(path, options, executor)
     if (created !== undefined) return created
     // Somebody else created it in the meantime: open theirs.
   }
 }
 
-/** Memory pools and files have one executor each; a mix-up must not end in a store that forgets. */
-function checkExecutor(path: string, options: PoolFileOptions): void {
-  const { executor } = options
-  const fitting = path === MEMORY_PATH ? 'simulated' : 'native'
-  if (executor !== undefined && executor !== fitting) {
-    throw new DaxkvError('INVALID_ARGUMENT', `executor '${executor}' cannot open ${path}: only '${fitting}' can`, {
-      path,
-    })
-  }
+/** Memory pools and files have executors of their own; a mix-up must not end in a store that forgets. */
+function checkedExecutor(path: string, options: PoolFileOptions): ExecutorName | undefined {
+  const executor = options.executor ?? (path === MEMORY_PATH ? 'simulated' : undefined)
+  if ((path === MEMORY_PATH) === (executor === 'simulated')) return executor
+  const fitting = path === MEMORY_PATH ? "only 'simulated' can" : "only 'native' and 'portable' can"
+  throw new DaxkvError('INVALID_ARGUMENT', `executor '${executor ?? ''}' cannot open ${path}: ${fitting}`, { path })
 }
 
 /** Where the sizes of a new pool that the caller has not given come from. */
@@ -171,7 +179,28 @@ function adopt(memory: PersistentMemory, path: string, options: PoolFileOptions)
     const { geometry } = plan({ ...options, segmentBytes: PAGE_BYTES * 2 ** memory.segmentShift }, 'memory')
     formatPool(memory, geometry, memory.sizeBytes / PAGE_BYTES, options.random)
   }
-  return { memory, identity: identityOf(memory, path) }
+  const identity = identityOf(memory, path)
+  checkOpenable(identity, memory.sizeBytes, path, options.readOnly)
+  return { memory, identity }
+}
+
+/** @throws DaxkvError UNSUPPORTED_FORMAT where only reading is possible, TRUNCATED where even the fixed pages are not all there. */
+function checkOpenable(identity: Identity, sizeBytes: number, path: string, readOnly: boolean): void {
+  if (identity.readOnlyFeatures && !readOnly) {
+    throw new DaxkvError(
+      'UNSUPPORTED_FORMAT',
+      `${path} uses features this library can only read: open it with readOnly, or upgrade daxkv`,
+      { path },
+    )
+  }
+  const least = new Geometry(identity.segmentShift, identity.logPages).firstFreePage * PAGE_BYTES
+  if (sizeBytes < least) {
+    throw new DaxkvError('TRUNCATED', `${path} has ${sizeBytes} bytes, a pool like it has at least ${least}`, {
+      path,
+      limit: least,
+      actual: sizeBytes,
+    })
+  }
 }
 
 function identityOf(memory: PersistentMemory, path: string): Identity {
@@ -191,10 +220,10 @@ function openExisting(path: string, readOnly: boolean): number | undefined {
   }
 }
 
-function openFile(fd: number, path: string, options: PoolFileOptions): PoolFile {
-  let locked = false
+function openFile(fd: number, path: string, options: PoolFileOptions, executor: FileExecutor): PoolFile {
+  let unlock: (() => void) | undefined
   try {
-    const stat = fstatSync(fd)
+    const stat = statFile(fd, path)
     if (!stat.isFile()) {
       const what = stat.isDirectory()
         ? 'a directory'
@@ -203,32 +232,19 @@ function openFile(fd: number, path: string, options: PoolFileOptions): PoolFile 
           : 'not a regular file'
       throw new DaxkvError('UNSUPPORTED_TARGET', `${path} is ${what}`, { path })
     }
-    lockPool(fd, path, options.readOnly ? 'shared' : 'exclusive')
-    locked = true
+    unlock = executor.lock(fd, path, options.readOnly)
     const head = Buffer.alloc(Math.min(stat.size, 2 * PAGE_BYTES))
-    readSync(fd, head, 0, head.length, 0)
-    const identity = decodeIdentity(head, path)
-    if (identity.readOnlyFeatures && !options.readOnly) {
-      throw new DaxkvError(
-        'UNSUPPORTED_FORMAT',
-        `${path} uses features this library can only read: open it with readOnly, or upgrade daxkv`,
-        { path },
-      )
-    }
+    const identity = decodeIdentity(head.subarray(0, readFully(fd, path, head, 0)), path)
     // The size may have changed between stat and lock.
-    const sizeBytes = Math.floor(fstatSync(fd).size / PAGE_BYTES) * PAGE_BYTES
-    const least = new Geometry(identity.segmentShift, identity.logPages).firstFreePage * PAGE_BYTES
-    if (sizeBytes < least) {
-      throw new DaxkvError('TRUNCATED', `${path} has ${sizeBytes} bytes, a pool like it has at least ${least}`, {
-        path,
-        limit: least,
-        actual: sizeBytes,
-      })
-    }
-    if (!options.readOnly) repairExtents(fd, path, Math.min(sizeBytes, usedBytes(fd)))
-    return { memory: map(fd, path, sizeBytes, identity.segmentShift, options), identity }
+    const sizeBytes = Math.floor(statFile(fd, path).size / PAGE_BYTES) * PAGE_BYTES
+    checkOpenable(identity, sizeBytes, path, options.readOnly)
+    // Its creator may have died between naming it and making the name durable; see publish.
+    if (!options.readOnly && stat.nlink > 1) syncDirectory(dirname(path), path)
+    if (!options.readOnly) executor.repairExtents(fd, path, Math.min(sizeBytes, usedBytes(fd, path)))
+    const request = mapRequest(path, sizeBytes, identity.segmentShift, options)
+    return { memory: executor.map(fd, request, unlock), identity }
   } catch (error) {
-    if (locked) unlockPool(fd)
+    unlock?.()
     closeQuietly(fd)
     throw error
   }
@@ -238,9 +254,9 @@ function openFile(fd: number, path: string, options: PoolFileOptions): PoolFile 
  * What of the file belongs to the pool, by the capacity in the root page as it stands: a longer file is ignored, so its
  * rest is nothing to repair. A growth that only the log knows of has written and synced its pages itself.
  */
-function usedBytes(fd: number): number {
+function usedBytes(fd: number, path: string): number {
   const capacity = Buffer.alloc(4)
-  readSync(fd, capacity, 0, 4, PAGE_ROOT * PAGE_BYTES + ROOT_OFFSET_CAPACITY_PAGES)
+  readFully(fd, path, capacity, PAGE_ROOT * PAGE_BYTES + ROOT_OFFSET_CAPACITY_PAGES)
   return capacity.readUInt32LE(0) * PAGE_BYTES
 }
 
@@ -248,7 +264,7 @@ function usedBytes(fd: number): number {
  * Creates the pool under a temporary name and gives it its real one only when it is complete and durable: a crash
  * before leaves no pool, only a file named `.NAME.creating-...` that may be deleted.
  */
-function createFile(path: string, options: PoolFileOptions): PoolFile | undefined {
+function createFile(path: string, options: PoolFileOptions, executor: FileExecutor): PoolFile | undefined {
   const temporary = join(dirname(path), `.${basename(path)}.creating-${randomBytes(6).toString('hex')}`)
   let fd: number
   try {
@@ -258,11 +274,13 @@ function createFile(path: string, options: PoolFileOptions): PoolFile | undefine
     throw openError(error, path)
   }
   let memory: PersistentMemory | undefined
+  let unlock: (() => void) | undefined
   try {
-    const { geometry, capacityPages } = plan(options, expectedLogging(fd, path, options))
-    lockPool(fd, path, 'exclusive')
-    zeroFill(fd, path, 0, capacityPages * PAGE_BYTES)
-    memory = map(fd, path, capacityPages * PAGE_BYTES, geometry.segmentShift, options)
+    const { geometry, capacityPages } = plan(options, expectedLogging(fd, path, options, executor))
+    unlock = executor.lock(fd, path, false)
+    executor.zeroFill(fd, path, 0, capacityPages * PAGE_BYTES)
+    const request = mapRequest(path, capacityPages * PAGE_BYTES, geometry.segmentShift, options)
+    memory = executor.map(fd, request, unlock)
     formatPool(memory, geometry, capacityPages, options.random)
     if (!publish(temporary, path)) {
       memory.close()
@@ -271,7 +289,7 @@ function createFile(path: string, options: PoolFileOptions): PoolFile | undefine
     return { memory, identity: identityOf(memory, path) }
   } catch (error) {
     if (memory === undefined) {
-      unlockPool(fd)
+      unlock?.()
       closeQuietly(fd)
     } else {
       memory.close()
@@ -282,10 +300,10 @@ function createFile(path: string, options: PoolFileOptions): PoolFile | undefine
 }
 
 /** The log policy that a new pool will have; it decides how long its log is. */
-function expectedLogging(fd: number, path: string, options: PoolFileOptions): 'undo' | 'redo' {
+function expectedLogging(fd: number, path: string, options: PoolFileOptions, executor: FileExecutor): 'undo' | 'redo' {
   if (options.logging !== undefined) return options.logging
   if (options.forceGranularity !== undefined) return options.forceGranularity === 'page' ? 'redo' : 'undo'
-  return probeMapSync(fd, path, false).granted ? 'undo' : 'redo'
+  return executor.grantsMapSync(fd, path) ? 'undo' : 'redo'
 }
 
 /** Names the finished file; false when the name is taken. The directory entry is durable when this returns true. */
@@ -293,35 +311,24 @@ function publish(temporary: string, path: string): boolean {
   try {
     linkSync(temporary, path) // unlike rename, fails when the name exists
   } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw openError(error, path)
+    if (errnoOf(error) !== 'EEXIST') throw fileError('naming the finished pool (link)', path, error)
     removeQuietly(temporary)
     return false
   }
-  unlinkSync(temporary)
-  const directory = openSync(dirname(path), constants.O_RDONLY)
   try {
-    fsyncSync(directory)
-  } finally {
-    closeSync(directory)
+    syncDirectory(dirname(path), path)
+  } catch (error) {
+    removeQuietly(path) // nobody else can have opened it: the lock is ours
+    throw error
   }
+  // Last: until it is gone the link count tells the next open that the name may not be durable yet.
+  removeQuietly(temporary)
   return true
 }
 
-function map(
-  fd: number,
-  path: string,
-  sizeBytes: number,
-  segmentShift: number,
-  options: PoolFileOptions,
-): PersistentMemory {
-  return NativeMemory.open(fd, {
-    path,
-    sizeBytes,
-    segmentShift,
-    readOnly: options.readOnly,
-    ...(options.requireGranularity === undefined ? {} : { requireGranularity: options.requireGranularity }),
-    ...(options.forceGranularity === undefined ? {} : { forceGranularity: options.forceGranularity }),
-  })
+function mapRequest(path: string, sizeBytes: number, segmentShift: number, options: PoolFileOptions): MapRequest {
+  const { readOnly, requireGranularity, forceGranularity } = options
+  return { path, sizeBytes, segmentShift, readOnly, requireGranularity, forceGranularity }
 }
 
 function openError(error: unknown, path: string): DaxkvError {
@@ -348,25 +355,5 @@ function openError(error: unknown, path: string): DaxkvError {
     return new DaxkvError('POOL_NOT_FOUND', `the directory of ${path} does not exist`, { path, errno })
   }
   if (errno === 'ENOSPC') return new DaxkvError('NO_SPACE', `no space left to create ${path}`, { path, errno })
-  return new DaxkvError('IO_ERROR', `${path} cannot be opened: ${String(errno ?? error)}`, { path, cause: error })
-}
-
-function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
-}
-
-function closeQuietly(fd: number): void {
-  try {
-    closeSync(fd)
-  } catch {
-    // The error that brought us here is the one to report.
-  }
-}
-
-function removeQuietly(path: string): void {
-  try {
-    unlinkSync(path)
-  } catch {
-    // Left behind, named `.creating-`: harmless.
-  }
+  return fileError('open', path, error)
 }

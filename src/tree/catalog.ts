@@ -70,7 +70,7 @@ export class Catalog {
     cursor.seek({ lt: Buffer.from([KIND_KEYSPACE + 1]) })
     const found: { name: string; record: KeyspaceRecord }[] = []
     while (cursor.next()) {
-      const name = cursor.key.toString('utf8', 1, cursor.keyLength)
+      const name = decodeName(cursor.key.subarray(1, cursor.keyLength))
       found.push({ name, record: decodeRecord(cursor.valueView.u8, cursor.valueStart, cursor.valueLength, name) })
     }
     return found
@@ -133,6 +133,20 @@ export function checkKeyspaceName(name: unknown): asserts name is string {
       'the name of a keyspace must be well-formed, this one has a lone surrogate',
     )
   }
+}
+
+/** A name that could not be written by `nameKey` would be listed and never found. */
+function decodeName(bytes: Buffer): string {
+  const name = bytes.toString()
+  if (bytes.length <= MAX_KEYSPACE_NAME_BYTES && bytes.equals(Buffer.from(name))) return name
+  throw new DaxkvError(
+    'CORRUPT',
+    `the catalog has a keyspace whose name of ${bytes.length} bytes is not one: run check()`,
+    {
+      limit: MAX_KEYSPACE_NAME_BYTES,
+      actual: bytes.length,
+    },
+  )
 }
 
 function decodeRecord(bytes: Buffer, start: number, length: number, name: string): KeyspaceRecord {

@@ -186,6 +186,11 @@ class TreeChecker {
       if (view.i32[(base >>> 2) + SLOTS_WORD + 2 * i] !== headOf(scratch.words, prefixLength, key.length)) {
         this.report(pageId, `the head of entry ${i} is wrong`)
       }
+      // The bytes of the prefix that fill no word stand in the suffix as well, and searches skip them there.
+      const prefixAt = base + nodePrefixOffset(view, base)
+      if (key.length < prefixLength || key.compare(view.u8, prefixAt, prefixAt + prefixLength, 0, prefixLength) !== 0) {
+        this.report(pageId, `entry ${i} does not begin with the prefix of the node`)
+      }
       if (i > 0 && Buffer.compare(keys[i - 1], key) >= 0) this.report(pageId, `entry ${i} is out of order`)
     }
     if (count > 0 && lower !== undefined && Buffer.compare(keys[0], lower) < 0) {

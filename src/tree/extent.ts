@@ -70,6 +70,9 @@ export function locateExtent(
   if (byteLength === 0 || page + extentPages(byteLength) > space.capacityPages) {
     failNode(view, base, `a value of ${byteLength} bytes at page ${page} leaves the pool`)
   }
+  if (space.verifiesReads) {
+    space.verifyExtent(page, byteLength, view.u8.readUInt32LE(at + 8), view.u8.readUInt32LE(at + 12))
+  }
   if (space.base + byteLength > space.view.byteLength) space.gather(page, byteLength)
   holder.valueView = space.view
   holder.valueStart = space.base

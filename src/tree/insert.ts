@@ -209,6 +209,7 @@ function splitLeaf(
   shared: number,
 ): void {
   const { space, allocator } = tree.context
+  tree.forgetPath()
   if (tree.pathDepth === 0) pushDown(tree)
   const depth = tree.pathDepth
   const page = tree.pathPages[depth]

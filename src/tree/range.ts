@@ -34,7 +34,7 @@ export function deleteRange(tree: Tree, range: KeyRange): number {
   let removed = 0
   let leftPartial = false
   for (;;) {
-    const found = tree.descend(lower.words, lowerLength)
+    const found = tree.descend(lower.words, lowerLength, false)
     let first = found < 0 ? ~found : range.gt === undefined ? found : found + 1
     space.locate(tree.pathPages[tree.pathDepth])
     if (first >= nodeCount(space.view, space.base)) {
@@ -60,7 +60,7 @@ export function deleteRange(tree: Tree, range: KeyRange): number {
     if (end < count) break
   }
   if (leftPartial) {
-    tree.descend(lower.words, lowerLength)
+    tree.descend(lower.words, lowerLength, false)
     rebalance(tree, tree.pathDepth)
   }
   return removed

@@ -14,6 +14,7 @@ import {
   initNode,
   MAX_LEVELS,
   NODE_HEADER_END,
+  nodeCount,
   rootLevel,
   slotPlace,
   VALUE_IN_EXTENT,
@@ -22,7 +23,7 @@ import {
 } from './node.js'
 import { clearTree, deleteRange } from './range.js'
 import { removeEntry } from './remove.js'
-import { searchNode } from './search.js'
+import { searchNode, touchSlots } from './search.js'
 import { PAGE_BYTES } from '../pmem/program.js'
 
 /** Keys from buffers that are not aligned are copied here. */
@@ -59,6 +60,11 @@ export class Tree {
   readonly pathIndexes = new Int32Array(MAX_LEVELS + 1)
   /** Index of the leaf in the path. */
   pathDepth = 0
+  /** Whether the path runs along the right edge of the tree, and the version as of which it leads to its leaf. */
+  private pathIsRightmost = false
+  private pathVersion = -1
+  /** The generation of staged pages it belongs to: a rollback may have taken pages of the path back. */
+  private pathGeneration = 0
 
   /** The scratch buffer keys came in last, and its words: callers use one again and again. */
   private keySource: Buffer | undefined
@@ -104,6 +110,7 @@ export class Tree {
       space.locate(pageId)
       view = space.view
       base = space.base
+      if (level === 0) touchSlots(view, base)
     }
   }
 
@@ -116,9 +123,12 @@ export class Tree {
       })
     }
     if (valueLength > value.length) throw new DaxkvError('INTERNAL', 'valueLength exceeds the value')
-    this.version = (this.version + 1) | 0
     const words = key === this.keySource ? this.keyWords : this.adoptKey(key, keyLength)
-    const at = this.descend(words, keyLength)
+    const at = this.descendAgain(words, keyLength)
+    this.version = (this.version + 1) | 0
+    // A split changes the path, and says so by setting this to -1.
+    this.pathVersion = this.version
+    this.pathGeneration = this.space.generation
     if (at >= 0) {
       overwriteEntry(this, at, words, keyLength, value, valueLength)
       return false
@@ -128,11 +138,36 @@ export class Tree {
     return true
   }
 
+  /** The nodes of the path have changed: the next put has to walk again. */
+  forgetPath(): void {
+    this.pathVersion = -1
+  }
+
+  /**
+   * `descend` for a put, which often comes right behind the one before: if nothing else has happened and the key lies within
+   * the leaf of the last path, the walk ends where it starts. Loads of sorted keys are faster by it ("load sorted").
+   */
+  private descendAgain(key: Int32Array, keyLength: number): number {
+    const { space } = this
+    if (this.pathVersion === this.version && this.pathGeneration === space.generation) {
+      const leaf = this.pathPages[this.pathDepth]
+      space.stage(leaf)
+      const { view, base } = space
+      const at = searchNode(view, base, leaf, 0, key, keyLength)
+      // In front of the first entry the key may belong to the leaf on the left, behind the last one to that on the right.
+      if (at >= 0 || (~at !== 0 && (this.pathIsRightmost || ~at < nodeCount(view, base)))) {
+        this.pathIndexes[this.pathDepth] = at < 0 ? ~at : at
+        return at
+      }
+    }
+    return this.descend(key, keyLength, true)
+  }
+
   /** Removes a key; false if it was not there. */
   delete(key: Buffer, keyLength: number): boolean {
     if (keyLength > MAX_KEY_BYTES) return false
     const words = key === this.keySource ? this.keyWords : this.adoptKey(key, keyLength)
-    const at = this.descend(words, keyLength)
+    const at = this.descend(words, keyLength, true)
     if (at < 0) return false
     this.version = (this.version + 1) | 0
     removeEntry(this, at)
@@ -178,22 +213,34 @@ export class Tree {
     return this.counter.skip(Infinity)
   }
 
-  /** Walks to the leaf of a key and notes the path; returns the index in the leaf, or ~index if the key is not there. */
-  descend(key: Int32Array, keyLength: number): number {
+  /**
+   * Walks to the leaf of a key and notes the path; returns the index in the leaf, or ~index if the key is not there. With
+   * `stageLeaf`, which is for changes that are certain, the leaf is staged before it is searched: copying streams its lines
+   * through the cache, and the search then waits for none of them (a tenth of a durable put at 1M keys).
+   */
+  descend(key: Int32Array, keyLength: number, stageLeaf: boolean): number {
     const { space, pathPages, pathIndexes } = this
     let pageId = this.rootPage
     space.locate(pageId)
     let { view, base } = space
     let level = rootLevel(view, base, pageId)
+    let rightmost = true
     for (let depth = 0; ; depth++) {
+      if (stageLeaf && level === 0) {
+        space.stage(pageId)
+        view = space.view
+        base = space.base
+      }
       const at = searchNode(view, base, pageId, level, key, keyLength)
       pathPages[depth] = pageId
       if (level === 0) {
         pathIndexes[depth] = at < 0 ? ~at : at
         this.pathDepth = depth
+        this.pathIsRightmost = rightmost
         return at
       }
       const child = at < 0 ? ~at : at + 1
+      if (child !== nodeCount(view, base)) rightmost = false
       pathIndexes[depth] = child
       pageId = branchChild(view, base, child)
       level--

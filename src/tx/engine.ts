@@ -5,7 +5,13 @@
 import { randomFillSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { DaxkvError } from '../errors.js'
-import type { Granularity, PersistCounters, PersistentMemory, Persistence } from '../pmem/persistent-memory.js'
+import type {
+  Granularity,
+  MappingFault,
+  PersistCounters,
+  PersistentMemory,
+  Persistence,
+} from '../pmem/persistent-memory.js'
 import { OP_SYNC_ALL, PAGE_BYTES } from '../pmem/program.js'
 import { Allocator } from '../pool/allocator.js'
 import type { Anchor } from '../pool/anchor.js'
@@ -20,17 +26,26 @@ import {
 } from '../pool/format.js'
 import { Geometry } from '../pool/geometry.js'
 import type { Identity } from '../pool/identity.js'
-import { openPoolFile } from '../pool/pool-file.js'
+import { type ExecutorName, openPoolFile } from '../pool/pool-file.js'
 import { readUnsafeShutdowns } from '../pool/platform.js'
 import { UndoCommitter } from './commit.js'
 import { type Committer, isPersistFailure, type Logging } from './committer.js'
 import { Growth } from './growth.js'
 import { pageBytes } from './log-record.js'
 import { PageSpace } from './page-space.js'
+import { Pipeline } from './pipeline.js'
 import { RedoCommitter } from './redo-commit.js'
+import type { OperationResult } from './settlements.js'
 import { newestAnchor, readAnchors, recover, type Recovery, refuseRottenAnchor, writeNextAnchor } from './recovery.js'
+import { VerifiedPageSpace } from './verified-page-space.js'
 
 const MIB = 1024 * 1024
+
+/**
+ * `sync`: a commit is durable when it returns. `relaxed`: under granularity page (redo) it survives the end of the process when
+ * it returns, and a power failure at most `relaxedIntervalMs` and one msync later; elsewhere the same as `sync`.
+ */
+export type Durability = 'sync' | 'relaxed'
 
 /** Sizes and demands of an open; every default is documented at the public options. */
 export interface EngineOptions {
@@ -43,11 +58,17 @@ export interface EngineOptions {
   readonly logSizeBytes?: number
   readonly stagingLimitBytes?: number
   readonly segmentBytes?: number
+  /** Verify the checksum of every page a read visits; see the public option. */
+  readonly verifyReads?: boolean
   readonly requireGranularity?: Granularity
   readonly forceGranularity?: Granularity
-  readonly executor?: 'native' | 'simulated'
+  readonly executor?: ExecutorName
   /** How commits are made atomic. Default: `redo` under granularity page (one wait), `undo` elsewhere. */
   readonly logging?: Logging
+  /** What a commit waits for, where it is not said otherwise; see `Durability`. Default `sync`. */
+  readonly durability?: Durability
+  /** Longest time a relaxed commit stays volatile. Default 100. */
+  readonly relaxedIntervalMs?: number
   /** Tests: run on this memory (a recorded simulation, a crash image) instead of opening a file. */
   readonly memory?: PersistentMemory
   /** Tests: source of salts, so that a run can be repeated. */
@@ -57,6 +78,7 @@ export interface EngineOptions {
 export const DEFAULT_GROWTH_STEP_BYTES = 16 * MIB
 /** A store that was not written to for this long is checkpointed. */
 export const IDLE_CHECKPOINT_MS = 1000
+export const DEFAULT_RELAXED_INTERVAL_MS = 100
 export const DEFAULT_STAGING_LIMIT_BYTES = 512 * MIB
 
 export interface EngineStats {
@@ -95,8 +117,17 @@ export class Engine {
   readonly logging: Logging
   /** Commits so far that stored something; iterators compare it to know whether to seek again. */
   sequence = 0
+  /** Changes whenever committed or collected transactions have changed what the next transaction would see. */
+  tipVersion = 0
+  /** How often operations that had succeeded were forgotten (see `onAbandoned`). */
+  abandonments = 0
 
   private readonly committer: Committer
+  /** Present where a commit would have to wait for an msync, which groups and relaxed commits share. */
+  private readonly pipeline: Pipeline | undefined
+  private readonly relaxedByDefault: boolean
+  /** The open transaction stands on operations that are staged and not committed: it is a savepoint. */
+  private onTip = false
   private readonly growth: Growth
   private anchor: Anchor
   private readonly random: (words: Uint32Array) => void
@@ -106,6 +137,10 @@ export class Engine {
   private poison: DaxkvError | undefined
   /** Called when a persist has failed, which may be in the middle of nobody's call (an idle checkpoint). */
   onPoison: (() => void) | undefined
+  /** Called when pages have moved under open cursors outside a transaction's end: what was staged has been applied. */
+  onPagesMoved: (() => void) | undefined
+  /** Called when operations that were staged, and succeeded, had to be forgotten. */
+  onAbandoned: (() => void) | undefined
   private idleTimer: NodeJS.Timeout | undefined
   private sequenceAtTimer = 0
 
@@ -139,7 +174,12 @@ export class Engine {
     this.identity = file.identity
     this.uuid = file.identity.uuid
     this.geometry = new Geometry(file.identity.segmentShift, file.identity.logPages)
-    this.space = new PageSpace(this.memory, options.stagingLimitBytes ?? DEFAULT_STAGING_LIMIT_BYTES)
+    const stagingLimitBytes = options.stagingLimitBytes ?? DEFAULT_STAGING_LIMIT_BYTES
+    this.space =
+      options.verifyReads === true
+        ? new VerifiedPageSpace(this.memory, stagingLimitBytes, this.geometry)
+        : new PageSpace(this.memory, stagingLimitBytes)
+    this.space.firstEditablePage = this.geometry.firstBitmapPage
     this.allocator = new Allocator(this.space, this.geometry, (pages) => {
       this.grow(pages)
     })
@@ -149,10 +189,14 @@ export class Engine {
       this.geometry,
       path,
       Math.ceil((options.growthStepBytes ?? DEFAULT_GROWTH_STEP_BYTES) / PAGE_BYTES),
-      Math.floor((options.maxSizeBytes ?? MAX_PAGES * PAGE_BYTES) / PAGE_BYTES),
+      Math.floor(
+        Math.min(options.maxSizeBytes ?? Infinity, this.memory.maxSizeBytes ?? MAX_PAGES * PAGE_BYTES) / PAGE_BYTES,
+      ),
     )
     this.logging = options.logging ?? defaultLogging(this.memory.persistence.granularity)
     this.committer = this.makeCommitter(file.identity.logPages)
+    this.pipeline = this.makePipeline(file.identity.logPages, options)
+    this.relaxedByDefault = options.durability === 'relaxed'
     this.space.lazyExtents = this.logging === 'redo'
     try {
       const opened = this.readOnly ? this.openReadOnly() : this.openForWriting()
@@ -192,11 +236,69 @@ export class Engine {
       throw new DaxkvError('READ_ONLY', `${this.path} was opened read-only`, { path: this.path })
     }
     if (this.depthNow !== 0) this.space.setSavepoint()
+    else if (this.space.frameCount !== 0) this.enterTip()
     this.depthNow++
   }
 
-  /** Ends the innermost transaction; the outermost one is durable when this returns. */
-  commit(): void {
+  /** Whether asynchronous writes are collected; else they are best committed at once. */
+  get collects(): boolean {
+    return this.pipeline !== undefined && !this.relaxedByDefault
+  }
+
+  /** Begins one operation of the group being collected. It ends with `endOperation`, or `abort`. */
+  beginOperation(): void {
+    this.usable()
+    if (this.depthNow !== 0) throw new DaxkvError('INTERNAL', 'an asynchronous operation inside a transaction')
+    if (this.space.frameCount !== 0) this.enterTip()
+    this.depthNow = 1
+  }
+
+  /** The operation is part of the group: its promise, which resolves to `result` when the group is durable. */
+  endOperation(result: OperationResult): Promise<OperationResult> {
+    const { pipeline } = this
+    if (pipeline === undefined) throw new DaxkvError('INTERNAL', 'nothing collects asynchronous operations')
+    this.allocator.settled()
+    this.leaveTip()
+    this.depthNow = 0
+    this.tipVersion++
+    this.showOrHide()
+    return pipeline.queue(result)
+  }
+
+  /** Ends an operation that has changed nothing after all. */
+  endUnchanged(): void {
+    this.leaveTip()
+    this.depthNow = 0
+    this.showOrHide()
+  }
+
+  /** Resolves when everything before this call is durable. */
+  async flush(): Promise<void> {
+    this.usable()
+    if (this.pipeline?.busy === true) await this.pipeline.queue(undefined)
+  }
+
+  /** Resolves when all that transactions see is durable; at once where commits are relaxed by default. */
+  async tipDurable(): Promise<void> {
+    if (this.collects && this.pipeline?.hasVolatile === true) await this.pipeline.queue(undefined)
+  }
+
+  /** Makes everything before this call durable before it returns; not inside a transaction. */
+  flushNow(): void {
+    this.usable()
+    if (this.depthNow > 0) throw new DaxkvError('INTERNAL', 'a flush inside a transaction')
+    if (this.pipeline?.busy !== true) return
+    try {
+      this.pipeline.finish()
+      this.pipeline.tidy()
+    } catch (error) {
+      this.failCommit(error)
+    }
+    this.showOrHide()
+  }
+
+  /** Ends the innermost transaction; the outermost one is durable when this returns, unless it is relaxed. */
+  commit(durability?: Durability): void {
     if (this.depthNow > 1) {
       this.space.release()
       this.depthNow--
@@ -213,6 +315,11 @@ export class Engine {
       this.abort()
       throw fault
     }
+    const { pipeline } = this
+    if (pipeline !== undefined) {
+      this.commitToPipeline(pipeline, durability)
+      return
+    }
     let stored: boolean
     try {
       stored = this.committer.commit()
@@ -224,8 +331,52 @@ export class Engine {
     this.depthNow = 0
     if (!stored) return
     this.sequence++
+    this.tipVersion++
     if (this.committer.checkpointDue) this.checkpointQuietly()
-    else if (this.committer.hasUnfreedLog && this.idleTimer === undefined) this.watchIdleness()
+    else if (this.idleTimer === undefined && this.committer.hasUnfreedLog) this.watchIdleness()
+  }
+
+  private commitToPipeline(pipeline: Pipeline, durability: Durability | undefined): void {
+    const relaxed = durability === undefined ? this.relaxedByDefault : durability === 'relaxed'
+    let stored: boolean
+    try {
+      this.leaveTip()
+      stored = relaxed ? pipeline.commitRelaxed() : pipeline.commitNow()
+      this.depthNow = 0
+      if (relaxed) {
+        pipeline.bound()
+      } else {
+        pipeline.tidy()
+        if (this.committer.checkpointDue) pipeline.requestCheckpoint()
+      }
+    } catch (error) {
+      this.failCommit(error)
+    }
+    this.showOrHide()
+    if (!stored) return
+    this.sequence++
+    this.tipVersion++
+    if (this.committer.hasUnfreedLog && this.idleTimer === undefined) this.watchIdleness()
+  }
+
+  /** The tip holds more than the pool: the transaction that begins is a savepoint on it. */
+  private enterTip(): void {
+    this.space.hidesStaged = false
+    this.space.setSavepoint()
+    this.onTip = true
+  }
+
+  /** The open transaction becomes part of the tip, and can no longer be taken back alone. */
+  private leaveTip(): void {
+    if (!this.onTip) return
+    this.onTip = false
+    this.space.release()
+  }
+
+  /** Outside transactions readers see what is durable, or acknowledged as relaxed. */
+  private showOrHide(): void {
+    const { space } = this
+    space.hidesStaged = space.frameCount !== 0 && this.pipeline?.showsStaged !== true
   }
 
   /**
@@ -236,6 +387,7 @@ export class Engine {
     this.usable()
     if (this.depthNow > 0) throw new DaxkvError('INTERNAL', 'a checkpoint inside a transaction')
     if (this.readOnly) return
+    this.flushNow()
     try {
       this.committer.checkpoint()
     } catch (error) {
@@ -243,6 +395,7 @@ export class Engine {
       throw error
     } finally {
       this.space.clear()
+      this.showOrHide()
     }
   }
 
@@ -251,30 +404,49 @@ export class Engine {
     try {
       this.checkpoint()
     } catch (error) {
-      if (this.poison === undefined) throw error
+      // No memory for it now: nothing was written, and the next commit or idle second tries again.
+      const laterOn = error instanceof DaxkvError && error.code === 'IO_ERROR'
+      if (this.poison === undefined && !laterOn) throw error
     }
   }
 
   private setPoison(error: DaxkvError): void {
+    if (this.poison !== undefined) return
     this.poison = error
     this.onPoison?.()
+    this.pipeline?.rejectAll(error)
   }
 
   /** Forgets the innermost transaction's edits. */
   abort(): void {
-    if (this.depthNow > 1) {
+    const { depthNow } = this
+    if (depthNow > 1 || this.onTip) {
       this.space.rollback()
       this.allocator.aborted()
+      if (depthNow === 1) this.onTip = false
     } else {
       this.space.clear()
       this.allocator.reset()
     }
-    this.depthNow--
+    this.depthNow = depthNow - 1
+    if (depthNow === 1) this.showOrHide()
   }
 
   /** One load; throws when the mapping faulted since the last call, so that made-up bytes are never taken for data. */
   checkFault(): void {
     if (this.faultWords[0] !== 0) throw this.faultError()
+  }
+
+  /** Runs `read` so that it sees what is staged, whether or not that is durable. */
+  atTip<T>(read: () => T): T {
+    const { space } = this
+    const hides = space.hidesStaged
+    space.hidesStaged = false
+    try {
+      return read()
+    } finally {
+      space.hidesStaged = hides
+    }
   }
 
   /** Root page of the catalog tree. */
@@ -318,8 +490,17 @@ export class Engine {
   close(): void {
     if (this.closed) return
     while (this.depthNow > 0) this.abort()
-    this.closed = true
     clearTimeout(this.idleTimer)
+    try {
+      if (this.poison === undefined) this.flushNow()
+    } catch (error) {
+      this.closed = true
+      this.pipeline?.stop()
+      this.memory.close()
+      throw error
+    }
+    this.closed = true
+    this.pipeline?.stop()
     try {
       // A poisoned pool is left as it is: only recovery may judge it.
       if (!this.readOnly && this.poison === undefined) this.writeAnchor(this.committer.anchor, true)
@@ -377,6 +558,14 @@ export class Engine {
         { path: this.path, limit: capacity * PAGE_BYTES, actual: filePages * PAGE_BYTES },
       )
     }
+    if (!this.geometry.isCapacity(capacity)) {
+      throw new DaxkvError(
+        'CORRUPT',
+        `${this.path}: the root page records a capacity of ${capacity} pages, which a pool with ${this.geometry.logPages} log pages ` +
+          `and segments of ${this.geometry.segmentPages} pages cannot have`,
+        { path: this.path, offset: PAGE_ROOT * PAGE_BYTES, length: PAGE_BYTES, actual: capacity },
+      )
+    }
     if (!this.readOnly) this.memory.limitTo(capacity * PAGE_BYTES)
     this.space.capacityPages = capacity
   }
@@ -411,10 +600,56 @@ export class Engine {
     return this.logging === 'redo' ? new RedoCommitter(memory, space, logPages, undo) : undo
   }
 
+  private makePipeline(logPages: number, options: EngineOptions): Pipeline | undefined {
+    const { memory, space, allocator, committer } = this
+    if (this.readOnly || this.persistence.granularity !== 'page' || !(committer instanceof RedoCommitter))
+      return undefined
+    const host = {
+      poison: (error: DaxkvError): void => {
+        this.setPoison(error)
+      },
+      abandon: (error: unknown): void => {
+        if (isPersistFailure(error)) this.setPoison(error)
+        this.abandon(error)
+      },
+      recorded: (): void => {
+        this.sequence++
+        if (this.idleTimer === undefined) this.watchIdleness()
+      },
+      applied: (): void => {
+        if (this.depthNow === 0) this.showOrHide()
+        this.onPagesMoved?.()
+      },
+      inTransaction: (): boolean => this.depthNow !== 0,
+    }
+    return new Pipeline(memory, space, allocator, committer, host, {
+      ringPages: logPages,
+      stagingFrames: (options.stagingLimitBytes ?? DEFAULT_STAGING_LIMIT_BYTES) / PAGE_BYTES,
+      relaxedIntervalMs: options.relaxedIntervalMs ?? DEFAULT_RELAXED_INTERVAL_MS,
+    })
+  }
+
+  /** What is staged could not be committed. It has been released into the tip, so all of it goes. */
+  private abandon(error: unknown): void {
+    this.depthNow = 0
+    this.onTip = false
+    // What is in records already cannot be taken back by forgetting it.
+    if (this.pipeline?.hasUnapplied === true) this.setPoison(asPersistFailure(error, this.path))
+    this.space.clear()
+    this.allocator.reset()
+    this.pipeline?.rejectGroup(error)
+    this.showOrHide()
+    this.tipVersion++
+    this.abandonments++
+    this.onAbandoned?.()
+    this.onPagesMoved?.()
+  }
+
   /** A store that nobody writes to for a while is checkpointed, so that what is in the log does not wait for the next open. */
   private watchIdleness(): void {
     // Plain memory gains nothing from it.
     if (this.persistence.executor === 'simulated') return
+    if (this.poison !== undefined || !this.committer.hasUnfreedLog) return
     this.sequenceAtTimer = this.sequence
     this.idleTimer = setTimeout(() => {
       this.idleTimer = undefined
@@ -423,7 +658,9 @@ export class Engine {
         this.watchIdleness()
         return
       }
-      this.checkpointQuietly()
+      if (this.pipeline === undefined) this.checkpointQuietly()
+      else this.pipeline.requestCheckpoint()
+      this.watchIdleness() // again, if that one found no memory
     }, IDLE_CHECKPOINT_MS)
     this.idleTimer.unref()
   }
@@ -431,6 +668,8 @@ export class Engine {
   private grow(pages: number, committer = this.committer): void {
     this.usable()
     try {
+      // A system transaction of its own: it comes after every record so far, and is applied at once.
+      this.pipeline?.drain()
       this.growth.grow(pages, committer)
     } catch (error) {
       if (isPersistFailure(error)) this.setPoison(error)
@@ -440,14 +679,22 @@ export class Engine {
 
   private failCommit(error: unknown): never {
     if (isPersistFailure(error)) this.setPoison(error)
-    this.abort()
+    if (this.pipeline === undefined) this.abort()
+    else this.abandon(error)
     throw error
   }
 
   private faultError(): DaxkvError {
-    const fault = this.memory.takeFault()
-    // One operation may have touched many bad pages; what is left in the queue must not fail the innocent next one.
-    while (this.memory.takeFault() !== undefined);
+    let fault: MappingFault | undefined
+    try {
+      fault = this.memory.takeFault()
+      // One operation may have touched many bad pages; what is left in the queue must not fail the innocent next one.
+      while (this.memory.takeFault() !== undefined);
+    } catch (cause) {
+      // The page could not be mapped again and still shows zeros: the fault waits on, for every operation until it can.
+      const message = `${this.path}: the mapping faulted and cannot be repaired: ${String(cause)}`
+      return new DaxkvError('MEDIA_ERROR', message, { path: this.path, cause })
+    }
     if (fault === undefined)
       return new DaxkvError('MEDIA_ERROR', `${this.path}: the mapping faulted`, { path: this.path })
     const message =
@@ -457,6 +704,11 @@ export class Engine {
           'the file was truncated by somebody else or its memory is damaged; run check()'
     return new DaxkvError('MEDIA_ERROR', message, { path: this.path, offset: fault.offset, length: fault.length })
   }
+}
+
+function asPersistFailure(error: unknown, path: string): DaxkvError {
+  if (error instanceof DaxkvError) return error
+  return new DaxkvError('PERSIST_FAILED', `${path}: a commit failed: ${String(error)}`, { path, cause: error })
 }
 
 function defaultLogging(granularity: Granularity): Logging {

@@ -39,7 +39,7 @@ export class Growth {
     if (required > limit) {
       throw new DaxkvError(
         'NO_SPACE',
-        `${this.path}: the pool would have to grow to ${required * PAGE_BYTES} bytes, maxSizeBytes is ` +
+        `${this.path}: the pool would have to grow to ${required * PAGE_BYTES} bytes, ${this.limitName(limit)} ` +
           `${limit * PAGE_BYTES}; the transaction is aborted and the store goes on`,
         { path: this.path, limit: limit * PAGE_BYTES, actual: required * PAGE_BYTES },
       )
@@ -49,6 +49,13 @@ export class Growth {
     this.extend(Math.max(wished, required), required)
     this.publish(old, this.memory.sizeBytes / PAGE_BYTES, committer)
     this.count++
+  }
+
+  private limitName(limitPages: number): string {
+    const { maxSizeBytes, persistence } = this.memory
+    return maxSizeBytes === limitPages * PAGE_BYTES
+      ? `the limit of the ${persistence.executor} executor is`
+      : 'maxSizeBytes is'
   }
 
   /** Smallest capacity that adds a free run of `pages` inside one segment. */

@@ -24,7 +24,7 @@ import {
 } from '../pmem/program.js'
 import { xxh64 } from '../pmem/xxh64.js'
 import { popcount, type Run } from '../pool/allocator.js'
-import type { Anchor } from '../pool/anchor.js'
+import { type Anchor, MAX_COUNTER } from '../pool/anchor.js'
 import { PAGE_LOG_START, PAGE_ROOT, PAGE_VOLATILE } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
 
@@ -84,6 +84,8 @@ export function readRecord(
   if (head.readUInt32LE(RECORD_OFFSET_MAGIC) !== RECORD_MAGIC) return undefined
   if (readU64(head, RECORD_OFFSET_EPOCH) !== anchor.epoch) return undefined
   const txid = readU64(head, RECORD_OFFSET_TXID)
+  // As with the anchor: nobody has written such a number, and the next one could not be.
+  if (txid >= MAX_COUNTER) return undefined
   const pageCount = head.readUInt32LE(RECORD_OFFSET_PAGE_COUNT)
   const lineCount = head.readUInt32LE(RECORD_OFFSET_LINE_COUNT)
   const extentCount = head.readUInt32LE(RECORD_OFFSET_EXTENT_COUNT)

@@ -2,12 +2,13 @@ import { DaxkvError } from '../errors.js'
 import { MemoryView } from '../pmem/memory-view.js'
 import { STAGING_CHUNK_FRAMES, STAGING_CHUNK_SHIFT, type PersistentMemory } from '../pmem/persistent-memory.js'
 import { PAGE_BYTES, PAGE_SHIFT } from '../pmem/program.js'
-import { HEADER_OFFSET_PAGE_ID } from '../pool/format.js'
+import { HEADER_OFFSET_PAGE_ID, PAGE_ROOT } from '../pool/format.js'
 
 /** Frame flags. */
 export const FRAME_FRESH = 1 // the page did not exist before this transaction: no pre-image
 export const FRAME_FREED = 2 // the transaction freed the page: neither recorded nor stored
 export const FRAME_BACKUP = 4 // holds a savepoint's copy of another frame
+export const FRAME_LOGGED = 8 // fresh in a record that is not applied: what the pool holds there means nothing
 
 const CHUNK_MASK = STAGING_CHUNK_FRAMES - 1
 
@@ -44,8 +45,16 @@ export class PageSpace {
 
   /** Pages of the pool; a page id at or above it is damage. */
   capacityPages = 0
+  /** Pages below it are not edited in transactions, the root page apart: identity, anchors and log. */
+  firstEditablePage = 0
+  /** Whether checksums and hashes are verified at each read: see `VerifiedPageSpace`. */
+  readonly verifiesReads: boolean = false
   /** Whether extents are written without a flush, because a redo record or the commit takes care of them. */
   lazyExtents = false
+  /** Outside transactions readers see the pool only, although something is staged: it is not durable yet. */
+  hidesStaged = false
+  /** Changes whenever staged pages are forgotten or taken back: what was remembered of them is worth nothing. */
+  generation = 0
   /** Frames in use by this transaction, backups included. */
   frameCount = 0
 
@@ -55,6 +64,14 @@ export class PageSpace {
   dirtyHi = new Uint32Array(1024)
   flags = new Uint8Array(1024)
   private levels = new Uint16Array(1024)
+  /** By frame: lines changed by records that are not applied to the pool, and the number of the last such record. */
+  unappliedLo = new Uint32Array(1024)
+  unappliedHi = new Uint32Array(1024)
+  private lastRecord = new Float64Array(1024)
+  /** Frames staged since the last record, so that a commit need not go through all that wait to be applied; no backups. */
+  stagedFrames = new Uint32Array(1024)
+  stagedCount = 0
+  private listed = new Uint8Array(1024)
 
   /** Open-addressing table page id -> frame + 1; 0 is empty. Never shrinks below its frames. */
   private table = new Int32Array(4096)
@@ -84,7 +101,7 @@ export class PageSpace {
 
   /** Finds a page for reading: the staged copy if there is one, else the committed page. */
   locate(pageId: number): void {
-    if (this.frameCount !== 0) {
+    if (this.frameCount !== 0 && !this.hidesStaged) {
       const frame = this.frameOf(pageId)
       if (frame >= 0) {
         this.view = this.chunks[frame >>> STAGING_CHUNK_SHIFT]
@@ -102,6 +119,11 @@ export class PageSpace {
     const view = this.segments[index] as MemoryView | undefined
     this.view = view === undefined ? this.memory.mapSegment(index) : view
     this.base = (pageId & this.segmentMask) << PAGE_SHIFT
+  }
+
+  /** Holds an extent against the hash in its entry, where reads are verified. */
+  verifyExtent(_pageId: number, _byteLength: number, _hashLo: number, _hashHi: number): void {
+    // Nothing is verified here.
   }
 
   /**
@@ -124,6 +146,8 @@ export class PageSpace {
   stage(pageId: number): void {
     let frame = this.frameCount === 0 ? -1 : this.frameOf(pageId)
     if (frame < 0) {
+      // A damaged tree may lead into the log, and what it finds there may look like a node.
+      if (pageId < this.firstEditablePage && pageId !== PAGE_ROOT) this.failReserved(pageId)
       this.locateCommitted(pageId)
       const source = this.view
       const from = this.base
@@ -134,6 +158,7 @@ export class PageSpace {
       this.view.u8.set(new Uint8Array(source.buffer, from, PAGE_BYTES), this.base)
       return
     }
+    if (this.listed[frame] === 0) this.list(frame)
     if (this.savepoints.length !== 0) this.saveFrame(frame)
     this.point(frame)
   }
@@ -146,6 +171,7 @@ export class PageSpace {
       this.enter(frame, pageId, FRAME_FRESH)
     } else {
       // A fresh page freed and allocated again by the same transaction.
+      if (this.listed[frame] === 0) this.list(frame)
       if (this.savepoints.length !== 0) this.saveFrame(frame)
       this.flags[frame] = FRAME_FRESH
     }
@@ -248,6 +274,7 @@ export class PageSpace {
   rollback(): void {
     const savepoint = this.savepoints.pop()
     if (savepoint === undefined) throw new DaxkvError('INTERNAL', 'rollback without a savepoint')
+    this.generation = (this.generation + 1) | 0
     for (let i = savepoint.saves.length - 1; i >= 0; i--) {
       const saved = savepoint.saves[i]
       this.copyFrame(saved.backup, saved.frame)
@@ -287,12 +314,14 @@ export class PageSpace {
 
   /** Forgets all staging: after a commit or an abort. */
   clear(): void {
+    this.generation = (this.generation + 1) | 0
     // Setting the length of an array costs more than the rest of a small commit's clean-up.
     if (this.savepoints.length !== 0) this.savepoints.length = 0
     if (this.extentWords.length !== 0) this.extentWords = []
     const count = this.frameCount
     if (count > 256) {
       this.table.fill(0)
+      this.unlist(0)
       this.frameCount = 0
       this.freeBackups = []
       // A large transaction must not pin its memory for ever.
@@ -300,6 +329,69 @@ export class PageSpace {
       return
     }
     this.dropFrames(0)
+  }
+
+  /**
+   * After a record of everything staged was written, which is not applied yet: the frames stay, and what is edited in them
+   * from now on belongs to the next record. No savepoint may be open.
+   */
+  recorded(record: number): void {
+    const { flags, dirtyLo, dirtyHi, stagedFrames } = this
+    for (let i = 0; i < this.stagedCount; i++) {
+      const frame = stagedFrames[i]
+      const flag = flags[frame]
+      this.listed[frame] = 0
+      if ((flag & FRAME_FRESH) !== 0) flags[frame] = (flag & ~FRAME_FRESH) | FRAME_LOGGED
+      else if ((dirtyLo[frame] | dirtyHi[frame]) === 0) continue
+      this.unappliedLo[frame] |= dirtyLo[frame]
+      this.unappliedHi[frame] |= dirtyHi[frame]
+      dirtyLo[frame] = 0
+      dirtyHi[frame] = 0
+      this.lastRecord[frame] = record
+    }
+    this.stagedCount = 0
+    if (this.extentWords.length !== 0) this.extentWords = []
+  }
+
+  /** After the records up to this one have been applied to the pool: frames that only they have changed equal it. */
+  applied(record: number): void {
+    for (let frame = 0; frame < this.frameCount; frame++) {
+      if (this.lastRecord[frame] > record) continue
+      this.unappliedLo[frame] = 0
+      this.unappliedHi[frame] = 0
+      this.flags[frame] &= ~FRAME_LOGGED
+    }
+  }
+
+  /**
+   * Drops the frames that equal the pool, and backups; the others move together. Views of staged pages are void afterwards. No
+   * savepoint may be open.
+   */
+  sweep(): void {
+    let kept = 0
+    this.unlist(0)
+    for (let frame = 0; frame < this.frameCount; frame++) {
+      const drop = (this.flags[frame] & (FRAME_BACKUP | FRAME_FREED)) !== 0
+      const changed = this.dirtyLo[frame] | this.dirtyHi[frame] | this.unappliedLo[frame] | this.unappliedHi[frame]
+      if (drop || changed === 0) continue
+      if (kept !== frame) {
+        this.copyFrame(frame, kept)
+        this.pageIds[kept] = this.pageIds[frame]
+        this.flags[kept] = this.flags[frame]
+        this.dirtyLo[kept] = this.dirtyLo[frame]
+        this.dirtyHi[kept] = this.dirtyHi[frame]
+        this.unappliedLo[kept] = this.unappliedLo[frame]
+        this.unappliedHi[kept] = this.unappliedHi[frame]
+        this.lastRecord[kept] = this.lastRecord[frame]
+        this.levels[kept] = 0
+      }
+      if ((this.dirtyLo[kept] | this.dirtyHi[kept]) !== 0) this.list(kept)
+      kept++
+    }
+    this.frameCount = kept
+    this.freeBackups = []
+    this.table.fill(0)
+    for (let frame = 0; frame < kept; frame++) this.tableInsert(this.pageIds[frame], frame)
   }
 
   /** Copies the bytes [from, to) of the committed page over every staged or saved copy of it. */
@@ -332,6 +424,9 @@ export class PageSpace {
     this.frameCount = frame + 1
     this.dirtyLo[frame] = 0
     this.dirtyHi[frame] = 0
+    this.unappliedLo[frame] = 0
+    this.unappliedHi[frame] = 0
+    this.lastRecord[frame] = 0
     this.levels[frame] = this.savepoints.length
     return frame
   }
@@ -339,8 +434,26 @@ export class PageSpace {
   private enter(frame: number, pageId: number, flags: number): void {
     this.pageIds[frame] = pageId
     this.flags[frame] = flags
+    this.list(frame)
     if (this.frameCount * 2 > this.table.length) this.growTable()
     this.tableInsert(pageId, frame)
+  }
+
+  private list(frame: number): void {
+    this.listed[frame] = 1
+    this.stagedFrames[this.stagedCount++] = frame
+  }
+
+  /** Takes the frames from `keep` on off the list. */
+  private unlist(keep: number): void {
+    const { stagedFrames, listed } = this
+    let kept = 0
+    for (let i = 0; i < this.stagedCount; i++) {
+      const frame = stagedFrames[i]
+      if (frame < keep) stagedFrames[kept++] = frame
+      else listed[frame] = 0
+    }
+    this.stagedCount = kept
   }
 
   private tableInsert(pageId: number, frame: number): void {
@@ -364,7 +477,7 @@ export class PageSpace {
 
   private growFrames(): void {
     const length = this.pageIds.length * 2
-    const grow = <T extends Uint32Array | Uint16Array | Uint8Array>(to: T, from: T): T => {
+    const grow = <T extends Uint32Array | Uint16Array | Uint8Array | Float64Array>(to: T, from: T): T => {
       to.set(from)
       return to
     }
@@ -373,6 +486,11 @@ export class PageSpace {
     this.dirtyHi = grow(new Uint32Array(length), this.dirtyHi)
     this.flags = grow(new Uint8Array(length), this.flags)
     this.levels = grow(new Uint16Array(length), this.levels)
+    this.unappliedLo = grow(new Uint32Array(length), this.unappliedLo)
+    this.unappliedHi = grow(new Uint32Array(length), this.unappliedHi)
+    this.lastRecord = grow(new Float64Array(length), this.lastRecord)
+    this.stagedFrames = grow(new Uint32Array(length), this.stagedFrames)
+    this.listed = grow(new Uint8Array(length), this.listed)
   }
 
   /** Before the first edit of a frame under a savepoint: keep what it holds now. */
@@ -398,12 +516,13 @@ export class PageSpace {
     const source = this.chunks[from >>> STAGING_CHUNK_SHIFT]
     const start = (from & CHUNK_MASK) << PAGE_SHIFT
     const target = this.chunks[to >>> STAGING_CHUNK_SHIFT]
-    target.u8.set(source.u8.subarray(start, start + PAGE_BYTES), (to & CHUNK_MASK) << PAGE_SHIFT)
+    target.u8.set(new Uint8Array(source.buffer, start, PAGE_BYTES), (to & CHUNK_MASK) << PAGE_SHIFT)
   }
 
   private dropFrames(keep: number): void {
     // Newest first: removing entries in reverse order of insertion keeps linear probing chains whole.
     for (let frame = this.frameCount - 1; frame >= keep; frame--) this.tableRemoveLast(frame)
+    if (this.stagedCount !== 0) this.unlist(keep)
     this.frameCount = keep
     if (this.freeBackups.length !== 0) this.freeBackups = this.freeBackups.filter((frame) => frame < keep)
   }
@@ -420,6 +539,13 @@ export class PageSpace {
       index++
     }
     this.table[index] = 0
+  }
+
+  private failReserved(pageId: number): never {
+    throw new DaxkvError('CORRUPT', `page ${pageId} belongs to the log or the anchors, not to a tree; run check()`, {
+      offset: pageId * PAGE_BYTES,
+      length: PAGE_BYTES,
+    })
   }
 
   private failPageId(pageId: number): never {

@@ -11,6 +11,9 @@
  * A transaction whose record does not fit the ring even so commits by undo between two checkpoints: records of that kind
  * go on in free pages, so it may be of any size. It waits six times instead of once.
  *
+ * Without the fence the record alone is written (`writeRecord`): for groups of asynchronous writes and relaxed commits, whose
+ * lines are stored from the log (`applyThrough`) when a barrier has made it durable. `pipeline.ts` drives that.
+ *
  * Raw extents were written to free space when the values were put. Small ones are logged from there; large ones, and
  * fresh pages of a record that does not fit the ring, are flushed and fenced before the record instead: a second wait.
  */
@@ -20,6 +23,7 @@ import {
   FRAME_IN_POOL,
   LINE_BYTES,
   LINES_PER_PAGE,
+  OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
   OP_FENCE,
@@ -43,7 +47,7 @@ import {
   RECORD_WORDS,
   type StagedLines,
 } from './committer.js'
-import { FRAME_BACKUP, FRAME_FREED, FRAME_FRESH, type PageSpace } from './page-space.js'
+import { FRAME_BACKUP, FRAME_FREED, FRAME_FRESH, FRAME_LOGGED, type PageSpace } from './page-space.js'
 import { otherAnchorPage } from './recovery.js'
 import { RedoRing } from './redo-ring.js'
 import { TouchedPages } from './touched-pages.js'
@@ -53,6 +57,9 @@ import { TouchedPages } from './touched-pages.js'
  * second wait does (on a disk where a wait is 100 us; slower waits move it up).
  */
 export const MAX_LOGGED_EXTENT_BYTES = 64 * 1024
+
+/** Where the lines of a record that no barrier has covered yet come from: the log, one operation a record. */
+const APPLY_WORDS = 3
 
 const NO_EXTENTS: readonly Run[] = []
 const NO_VALUES: ReadonlyMap<number, number> = new Map()
@@ -76,8 +83,19 @@ export class RedoCommitter implements Committer {
   checkpoints = 0
   private readonly epoch = new LogEpoch()
   private readonly ring: RedoRing
-  private readonly touched = new TouchedPages()
+  private touched = new TouchedPages()
   private anchorNow: Anchor | undefined
+  /** Number of the last record written (from 1 on, of every epoch of this process), and of the last one applied. */
+  records = 0
+  appliedRecord = 0
+  /** Page and pages of each record that is not applied, oldest first, from `unappliedStart` on. */
+  private readonly unapplied: number[] = []
+  private unappliedStart = 0
+  /** Ring page behind the last record that was applied. */
+  private appliedPage = 0
+  /** The checkpoint under way: what the next anchor will say, and the pages that records before it cover. */
+  private nextAnchor: Anchor | undefined
+  private touchedBefore: TouchedPages | undefined
 
   constructor(
     private readonly memory: PersistentMemory,
@@ -93,6 +111,7 @@ export class RedoCommitter implements Committer {
     this.anchorNow = anchor
     this.epoch.start(anchor)
     this.ring.restart(anchor.ringLine / LINES_PER_PAGE)
+    this.appliedPage = anchor.ringLine / LINES_PER_PAGE
     this.touched.clear()
   }
 
@@ -113,16 +132,138 @@ export class RedoCommitter implements Committer {
     return this.ring.isHalfFull
   }
 
+  get hasUnapplied(): boolean {
+    return this.records !== this.appliedRecord
+  }
+
+  /** Every record has been applied when this is called. */
   commit(): boolean {
     const plan = this.plan()
     if (plan === undefined) return false
-    const pagesNeeded = this.choose(plan)
-    if (pagesNeeded > this.ring.lengthPages) return this.commitByUndo(plan)
-    if (this.ring.place(pagesNeeded) < 0 || this.writesOverTouched(plan)) this.checkpointFor(pagesNeeded)
+    const pagesNeeded = this.choose(plan, MAX_LOGGED_EXTENT_BYTES)
+    if (pagesNeeded > this.ring.lengthPages) return this.commitByUndo()
+    if (this.ring.place(pagesNeeded) < 0 || this.writesOverTouched(plan)) {
+      this.checkpointFor(pagesNeeded)
+      // It has synced the values as well: those that are not logged need no wait of their own.
+      if (!plan.logValues) {
+        plan.values = NO_VALUES
+        plan.valuePages = 0
+      }
+    }
     const page = this.ring.place(pagesNeeded)
-    this.memory.run(this.buildProgram(plan, { page: PAGE_LOG_START + page, pages: pagesNeeded }))
-    this.recorded(page, pagesNeeded)
+    this.memory.run(this.buildProgram(plan, { page: PAGE_LOG_START + page, pages: pagesNeeded }, true))
+    this.recorded(page, pagesNeeded, true)
     return true
+  }
+
+  /**
+   * Writes the record of everything staged and nothing else: the caller sees to a barrier, and then to `applyThrough`. 'must
+   * wait', having done nothing, when the record finds no room in the ring or needs something durable before it.
+   */
+  writeRecord(): 'written' | 'nothing' | 'must wait' {
+    const plan = this.plan()
+    if (plan === undefined) return 'nothing'
+    const pagesNeeded = this.choose(plan, (this.ring.lengthPages * PAGE_BYTES) / 8)
+    if (!plan.logFresh || !plan.logValues || pagesNeeded > this.ring.lengthPages) return 'must wait'
+    const page = this.ring.place(pagesNeeded)
+    if (page < 0) return 'must wait'
+    this.memory.run(this.buildProgram(plan, { page: PAGE_LOG_START + page, pages: pagesNeeded }, false))
+    this.unapplied.push(page, pagesNeeded)
+    this.recorded(page, pagesNeeded, false)
+    this.space.recorded(this.records)
+    return 'written'
+  }
+
+  /**
+   * Stores the lines of the records up to this one, which a barrier has made durable, to their places. Not from frames: those
+   * may show later transactions already.
+   */
+  applyThrough(record: number): void {
+    const count = record - this.appliedRecord
+    if (count <= 0) return
+    const { memory, unapplied } = this
+    const words = count * APPLY_WORDS
+    if (memory.program.length < words) memory.reserveProgram(words)
+    const { program } = memory
+    let from = this.unappliedStart
+    for (let at = 0; at < words; from += 2) {
+      program[at++] = OP_APPLY
+      program[at++] = PAGE_LOG_START + unapplied[from]
+      program[at++] = unapplied[from + 1]
+    }
+    this.appliedPage = unapplied[from - 2] + unapplied[from - 1]
+    this.unappliedStart = from
+    if (from === unapplied.length) {
+      unapplied.length = 0
+      this.unappliedStart = 0
+    }
+    memory.run(words)
+    this.appliedRecord = record
+    this.space.applied(record)
+  }
+
+  get checkpointUnderWay(): boolean {
+    return this.nextAnchor !== undefined
+  }
+
+  /** A relaxed commit should wait for the barrier under way before the ring is full. */
+  get ringIsAlmostFull(): boolean {
+    return this.ring.usedPages * 4 >= this.ring.lengthPages * 3
+  }
+
+  /** Whether a checkpoint begun now would free anything. */
+  get canCheckpoint(): boolean {
+    return this.nextAnchor === undefined && this.appliedTxid > this.anchor.txid
+  }
+
+  /**
+   * Begins a checkpoint of what has been applied so far: the caller sees to a barrier over the whole file, then to
+   * `storeAnchor`, another barrier, and `anchorDurable`. Records may be written in the meantime, also applied: the anchor leads
+   * to them, and what of them reaches the disk early is replayed again.
+   */
+  beginCheckpoint(): void {
+    const { anchor, appliedTxid, appliedPage } = this
+    this.nextAnchor = {
+      ...anchor,
+      seq: anchor.seq + 1,
+      txid: appliedTxid,
+      ringLine: appliedPage * LINES_PER_PAGE,
+      clean: false,
+    }
+    // Records that are written and not applied stay behind the anchor, and will be replayed over what they touch. Which pages
+    // those are nobody has noted apart, so all stay marked until a checkpoint begins with every record applied.
+    if (this.hasUnapplied) return
+    this.touchedBefore = this.touched
+    this.touched = new TouchedPages()
+  }
+
+  /** Its data is durable: from now on a barrier may make the anchor durable that says so. */
+  storeAnchor(): void {
+    if (this.nextAnchor === undefined) throw new DaxkvError('INTERNAL', 'an anchor without a checkpoint')
+    const { memory } = this
+    const frame = this.encodeNext(this.nextAnchor)
+    memory.reserveProgram(8)
+    memory.program.set([OP_STORE, otherAnchorPage(memory, this.anchor), frame, 3, 0])
+    memory.run(5)
+  }
+
+  /** The anchor is durable: the ring is free up to where it leads. */
+  anchorDurable(): void {
+    const next = this.nextAnchor
+    if (next === undefined) throw new DaxkvError('INTERNAL', 'an anchor without a checkpoint')
+    this.anchorNow = next
+    this.ring.release(next.ringLine / LINES_PER_PAGE)
+    this.endCheckpoint()
+  }
+
+  private get appliedTxid(): number {
+    return this.epoch.txid - (this.records - this.appliedRecord)
+  }
+
+  private endCheckpoint(): void {
+    this.nextAnchor = undefined
+    this.touchedBefore = undefined
+    this.checkpoints++
   }
 
   commitSystem(words: readonly number[], staged: StagedLines, storesFresh: boolean): void {
@@ -142,7 +283,7 @@ export class RedoCommitter implements Committer {
     program.set(tail, at)
     this.touched.mark(pageId)
     memory.run(at + tail.length)
-    this.recorded(page, pagesNeeded)
+    this.recorded(page, pagesNeeded, true)
   }
 
   checkpoint(): void {
@@ -154,16 +295,12 @@ export class RedoCommitter implements Committer {
    * after: until the anchor names the ids that undo has used, its record is the newest, and a redo record with the same id
    * would be overlooked. A crash in between finds the undo record finished, or rolls it back.
    */
-  private commitByUndo(plan: Plan): boolean {
-    const { undo, memory } = this
+  private commitByUndo(): boolean {
+    const { undo } = this
     this.checkpointFor(1)
     undo.startEpoch(this.anchor)
     try {
-      if (plan.valuePages > 0) {
-        memory.reserveProgram(plan.valuePages * RECORD_ENTRY_WORDS)
-        memory.run(putValues(memory.program, 0, plan.values, false)) // durable with the first fence of the commit
-      }
-      undo.commit()
+      undo.commit() // its values are durable already: the checkpoint has synced everything
     } catch (error) {
       // Nothing more is written after a failed persist. Otherwise room for the record was not found, but looked for.
       if (!isPersistFailure(error)) this.takeOverIds()
@@ -179,19 +316,24 @@ export class RedoCommitter implements Committer {
     this.checkpointFor(1)
   }
 
-  private recorded(page: number, pages: number): void {
+  private recorded(page: number, pages: number, applied: boolean): void {
     this.epoch.advance()
     this.ring.take(page, pages)
+    this.records++
+    if (!applied) return
+    this.appliedRecord = this.records
+    this.appliedPage = page + pages
   }
 
   /** Counts what is staged; undefined when that is nothing. */
   private plan(): Plan | undefined {
     const { space } = this
-    const { flags, dirtyLo, dirtyHi } = space
+    const { flags, dirtyLo, dirtyHi, stagedFrames, stagedCount } = space
     let pages = 0
     let lines = 0
     let fresh = 0
-    for (let frame = 0; frame < space.frameCount; frame++) {
+    for (let i = 0; i < stagedCount; i++) {
+      const frame = stagedFrames[i]
       const flag = flags[frame]
       if ((flag & (FRAME_BACKUP | FRAME_FREED)) !== 0) continue
       if ((flag & FRAME_FRESH) !== 0) {
@@ -226,9 +368,9 @@ export class RedoCommitter implements Committer {
   }
 
   /** Decides what is logged (C.1, C.2) and returns the pages of the record, which may be more than the ring has. */
-  private choose(plan: Plan): number {
+  private choose(plan: Plan, mostLoggedBytes: number): number {
     const ringLines = this.ring.lengthPages * LINES_PER_PAGE
-    plan.logValues = plan.valueLines * LINE_BYTES <= MAX_LOGGED_EXTENT_BYTES
+    plan.logValues = plan.valueLines * LINE_BYTES <= mostLoggedBytes
     let lines = linesOf(plan)
     if (lines > ringLines) {
       plan.logValues = false
@@ -245,28 +387,34 @@ export class RedoCommitter implements Committer {
   private writesOverTouched(plan: Plan): boolean {
     if (!plan.logValues) {
       for (const [page, byteLength] of plan.values) {
-        if (this.touched.any(page, Math.ceil(byteLength / PAGE_BYTES))) return true
+        if (this.isTouched(page, Math.ceil(byteLength / PAGE_BYTES))) return true
       }
     }
     if (plan.logFresh) return false
-    const { flags, pageIds, frameCount } = this.space
-    for (let frame = 0; frame < frameCount; frame++) {
+    const { flags, pageIds, stagedFrames, stagedCount } = this.space
+    for (let i = 0; i < stagedCount; i++) {
+      const frame = stagedFrames[i]
       if ((flags[frame] & (FRAME_BACKUP | FRAME_FREED | FRAME_FRESH)) !== FRAME_FRESH) continue
-      if (this.touched.any(pageIds[frame], 1)) return true
+      if (this.isTouched(pageIds[frame], 1)) return true
     }
     return false
   }
 
+  private isTouched(page: number, pages: number): boolean {
+    return this.touched.any(page, pages) || this.touchedBefore?.any(page, pages) === true
+  }
+
   /** Hot: no closure, and no allocation without extents; `bench` "durable put" would notice its loss. */
-  private buildProgram(plan: Plan, log: Run): number {
+  private buildProgram(plan: Plan, log: Run, wait: boolean): number {
     const { space, memory, touched } = this
-    const { flags, dirtyLo, dirtyHi, pageIds, frameCount } = space
+    const { flags, dirtyLo, dirtyHi, unappliedLo, unappliedHi, pageIds, stagedFrames, stagedCount } = space
     const wordsNeeded =
       (plan.pages + plan.fresh) * (5 + 5 + RECORD_ENTRY_WORDS) + plan.valuePages * 4 + RECORD_WORDS + 4
     if (memory.program.length < wordsNeeded) memory.reserveProgram(wordsNeeded)
     const words = memory.program
     let at = 0
-    for (let frame = 0; frame < frameCount; frame++) {
+    for (let i = 0; i < stagedCount; i++) {
+      const frame = stagedFrames[i]
       const flag = flags[frame]
       if ((flag & (FRAME_BACKUP | FRAME_FREED)) !== 0) continue
       if ((flag & FRAME_FRESH) !== 0) {
@@ -276,7 +424,17 @@ export class RedoCommitter implements Committer {
         at += 3
         if (!plan.logFresh) at = putLines(words, at, OP_STORE, pageIds[frame], frame, ALL_LINES, ALL_LINES)
       } else if ((dirtyLo[frame] | dirtyHi[frame]) !== 0) {
-        at = putLines(words, at, OP_CHECKSUM, pageIds[frame], frame, dirtyLo[frame], dirtyHi[frame])
+        // The checksum of a page is told from the pool's, so from all lines that differ from the pool.
+        const maskLo = dirtyLo[frame] | unappliedLo[frame]
+        const maskHi = dirtyHi[frame] | unappliedHi[frame]
+        if ((flag & FRAME_LOGGED) === 0) {
+          at = putLines(words, at, OP_CHECKSUM, pageIds[frame], frame, maskLo, maskHi)
+        } else {
+          words[at] = OP_CHECKSUM_FRESH
+          words[at + 1] = pageIds[frame]
+          words[at + 2] = frame
+          at += 3
+        }
       }
     }
     if (!plan.logValues) at = putValues(words, at, plan.values, false)
@@ -284,7 +442,8 @@ export class RedoCommitter implements Committer {
 
     const entries = plan.pages + (plan.logFresh ? plan.fresh : 0) + (plan.logValues ? plan.valuePages : 0)
     at = this.epoch.header(words, at, RECORD_REDO, log, entries, NO_EXTENTS)
-    for (let frame = 0; frame < frameCount; frame++) {
+    for (let i = 0; i < stagedCount; i++) {
+      const frame = stagedFrames[i]
       if (!isLogged(flags[frame], dirtyLo[frame] | dirtyHi[frame], plan.logFresh)) continue
       words[at] = pageIds[frame]
       words[at + 1] = frame
@@ -299,8 +458,10 @@ export class RedoCommitter implements Committer {
       }
       at = putValues(words, at, plan.values, true)
     }
+    if (!wait) return at
     words[at++] = OP_FENCE
-    for (let frame = 0; frame < frameCount; frame++) {
+    for (let i = 0; i < stagedCount; i++) {
+      const frame = stagedFrames[i]
       if (!isLogged(flags[frame], dirtyLo[frame] | dirtyHi[frame], plan.logFresh)) continue
       at = putLines(words, at, OP_STORE_LAZY, pageIds[frame], frame, dirtyLo[frame], dirtyHi[frame])
     }
@@ -308,13 +469,12 @@ export class RedoCommitter implements Committer {
   }
 
   /**
-   * Every record so far has been applied: commits are synchronous. The anchor keeps epoch and salt, since records of this
+   * Every record so far has been applied. The anchor keeps epoch and salt, since records of this
    * epoch with ids up to its txid can never be taken for the next one; while it is being written the other copy, which is
    * durable, still leads to all records, none of which has been overwritten.
    */
   private checkpointFor(pages: number): void {
-    const { memory, space } = this
-    const { anchor } = this
+    const { memory, anchor } = this
     const page = this.ring.restartPage(pages)
     const next: Anchor = {
       ...anchor,
@@ -323,17 +483,24 @@ export class RedoCommitter implements Committer {
       ringLine: page * LINES_PER_PAGE,
       clean: false,
     }
-    // May come in the middle of a transaction, whose frames must stay as they are.
-    const frame = space.scratchFrame()
-    space.point(frame)
-    encodeAnchor(space.view.u8.subarray(space.base, space.base + ANCHOR_BYTES), next)
+    const frame = this.encodeNext(next)
     memory.reserveProgram(8)
     memory.program.set([OP_SYNC_ALL, OP_STORE, otherAnchorPage(memory, anchor), frame, 3, 0, OP_FENCE])
     memory.run(7)
     this.anchorNow = next
     this.ring.restart(page)
+    this.appliedPage = page
     this.touched.clear()
-    this.checkpoints++
+    this.endCheckpoint()
+  }
+
+  /** The anchor in a frame of its own: it may come in the middle of a transaction, whose frames must stay as they are. */
+  private encodeNext(anchor: Anchor): number {
+    const { space } = this
+    const frame = space.scratchFrame()
+    space.point(frame)
+    encodeAnchor(space.view.u8.subarray(space.base, space.base + ANCHOR_BYTES), anchor)
+    return frame
   }
 }
 

@@ -50,6 +50,22 @@ export class RedoRing {
     this.usedPages = 0
   }
 
+  /** The anchor that says `page`, the end of some record, is durable: what lies before it is free, records behind it stay. */
+  release(page: number): void {
+    if (page === this.head) {
+      this.restart(page)
+      return
+    }
+    // Behind the tail in the upper part; else the release has passed the end of the ring.
+    if (this.wrapped && page > this.tail) {
+      this.usedPages = this.lengthPages - page + this.head
+    } else {
+      this.wrapped = false
+      this.usedPages = this.head - page
+    }
+    this.tail = page
+  }
+
   /** From here on a checkpoint is due: before the ring is so full that a commit has to wait for it. */
   get isHalfFull(): boolean {
     return this.usedPages * 2 >= this.lengthPages

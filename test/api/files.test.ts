@@ -12,8 +12,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import test from 'node:test'
-import { open } from '../../src/index.js'
-import { poolPath, throwsCode } from './support.js'
+import { EXECUTOR, open, poolPath, throwsCode } from './support.js'
 
 test('what was committed is there after closing and reopening', (t) => {
   const path = poolPath(t)
@@ -119,7 +118,7 @@ test('a killed writer leaves a pool that recovers, and no lock', (t) => {
   const path = poolPath(t)
   const script = `
     import { open } from ${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)}
-    const store = open(${JSON.stringify(path)})
+    const store = open(${JSON.stringify(path)}, ${JSON.stringify(EXECUTOR === undefined ? {} : { executor: EXECUTOR })})
     for (let i = 0; i < 100; i++) store.put(i, { i })
     process.kill(process.pid, 'SIGKILL')
   `
@@ -223,7 +222,12 @@ test('the arguments of open are checked', (t) => {
   throwsCode(() => open(path, { create: false }), 'POOL_NOT_FOUND')
 })
 
-test('a granularity the medium cannot give is refused with the reason, a forced one is visible', (t) => {
+/** What only the addon can do; test/pmem/portable-memory.test.ts looks at what happens instead. */
+const native = {
+  skip: EXECUTOR === 'portable' && 'the portable executor catches no faults and forces nothing but page',
+}
+
+test('a granularity the medium cannot give is refused with the reason, a forced one is visible', native, (t) => {
   const path = poolPath(t)
   throwsCode(() => open(path, { requireGranularity: 'byte' }), 'GRANULARITY_UNAVAILABLE', /byte/)
   const store = open(path, { forceGranularity: 'cache-line' })
@@ -232,7 +236,7 @@ test('a granularity the medium cannot give is refused with the reason, a forced 
   store.close()
 })
 
-test('a write into a view throws instead of ending the process, and changes nothing', (t) => {
+test('a write into a view throws instead of ending the process, and changes nothing', native, (t) => {
   const store = open(poolPath(t), { valueEncoding: 'binary' })
   t.after(() => {
     store.close()
@@ -256,7 +260,7 @@ test('a write into a view throws instead of ending the process, and changes noth
   assert.deepEqual(store.check().problems, [])
 })
 
-test('a file truncated under the store is an error of the operation that meets it', (t) => {
+test('a file truncated under the store is an error of the operation that meets it', native, (t) => {
   const path = poolPath(t)
   const store = open(path, { valueEncoding: 'binary', initialSizeBytes: 2 ** 20 })
   for (let i = 0; i < 50; i++) store.put(i, Buffer.alloc(10_000, i))

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { open } from '../../src/index.js'
-import { memoryStore, simulatedMemory, storeOnMemory, throwsCode } from './support.js'
+import { memoryStore, simulatedMemory, storeOnMemory, throwsCode, open } from './support.js'
 
 test('keyspaces are separate, and the same name gives the same object', (t) => {
   const store = memoryStore(t)

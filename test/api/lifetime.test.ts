@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { test } from 'node:test'
-import { open } from '../../src/index.js'
 import { WINDOW_SHIFT } from '../../src/pmem/native-binding.js'
-import { poolPath } from './support.js'
+import { countDescriptors } from '../support/descriptors.js'
+import { EXECUTOR, open, poolPath } from './support.js'
 
-const countDescriptors = (): number => fs.readdirSync('/proc/self/fd').length
 const countMappings = (path: string): number =>
   fs
     .readFileSync('/proc/self/maps', 'latin1')
     .split('\n')
     .filter((line) => line.includes(path)).length
 
-test('ten thousand open/close cycles leave no mapping, no descriptor and no lock, and lose nothing', (t) => {
+/** There the garbage collector unmaps, once the event loop turns: see test/pmem/portable-memory.test.ts. */
+const unmapping = { skip: EXECUTOR === 'portable' && 'the portable executor does not unmap at close' }
+
+test('ten thousand open/close cycles leave no mapping, no descriptor and no lock, and lose nothing', unmapping, (t) => {
   const path = poolPath(t)
   const cycle = (value: number): void => {
     const store = open<string, number>(path, { initialSizeBytes: 1024 * 1024 })
@@ -21,9 +23,8 @@ test('ten thousand open/close cycles leave no mapping, no descriptor and no lock
     store.close()
   }
   cycle(0)
-  const descriptors = countDescriptors()
   for (let i = 1; i <= 10_000; i++) cycle(i)
-  assert.equal(countDescriptors(), descriptors)
+  assert.equal(countDescriptors(path), 0)
   assert.equal(countMappings(path), 0)
 })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { open, type Keyspace, type RangeOptions } from '../../src/index.js'
-import { memoryStore, throwsCode } from './support.js'
+import type { Keyspace, RangeOptions } from '../../src/index.js'
+import { memoryStore, throwsCode, open } from './support.js'
 
 const LETTERS = 'abcdefghij'.split('')
 

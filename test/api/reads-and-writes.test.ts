@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { open } from '../../src/index.js'
-import { memoryStore, throwsCode } from './support.js'
+import { memoryStore, throwsCode, open } from './support.js'
 
 test('what was put can be got, decoded, as bytes and as a view', (t) => {
   const store = memoryStore(t)

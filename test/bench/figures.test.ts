@@ -1,80 +1,79 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { selfTimes } from '../../bench/profile.js'
-import { disturbance, rowsOf, verdictOf } from '../../bench/rows.js'
-import type { WorkloadResult } from '../../bench/run.js'
-import { median, pairedRatio, quantile, summarise } from '../../bench/statistics.js'
+import { disturbance, goalText, rowsOf, verdictOf } from '../../bench/rows.js'
+import { summarise } from '../../bench/statistics.js'
 import { figure, formatTable } from '../../bench/table.js'
-import type { RowSpec, Workload } from '../../bench/workload.js'
+import { getResult, limitRow, ratioRow, resultOf, workloadOf } from './support.js'
 
-const ratioRow: RowSpec = {
-  title: 'get',
-  metric: 'usPerOperation',
-  unit: 'us',
-  subject: 'daxkv',
-  peer: 'lmdb',
-  goal: { kind: 'ratio', atLeast: 2 },
-}
-const limitRow: RowSpec = {
-  title: 'open',
-  metric: 'openMs',
-  unit: 'ms',
-  subject: 'daxkv',
-  goal: { kind: 'limit', atMost: 3 },
-}
-
-function resultOf(daxkv: number[], lmdb: number[]): WorkloadResult {
-  const workload: Workload = {
-    id: 'get',
-    subjects: ['daxkv', 'lmdb'],
-    rows: [ratioRow],
-    measure: () => Promise.reject(new Error('not run')),
-  }
-  const series = new Map([
-    ['daxkv', new Map([['usPerOperation' as const, daxkv]])],
-    ['lmdb', new Map([['usPerOperation' as const, lmdb]])],
-  ])
-  return { workload, series, notes: new Map(), failures: new Map(), elapsedMs: 1 }
-}
-
-test('quantiles interpolate between samples', () => {
-  assert.equal(median([3, 1, 2]), 2)
-  assert.equal(median([4, 1, 2, 3]), 2.5)
-  assert.equal(quantile([10, 20], 0.25), 12.5)
-  assert.throws(() => median([]), RangeError)
+test('a ratio whose rounds disagree, or are too few, is not printed as a number', () => {
+  const noisy = rowsOf(getResult([1, 1, 1], [1, 3, 9]), 'wall')
+  assert.equal(noisy[0].verdict, 'UNCLEAR')
+  assert.match(formatTable(noisy, 'text'), /too noisy \(1\.00\.\.9\.00\)/)
+  const few = rowsOf(getResult([1, 1], [3, 3]), 'wall')
+  assert.equal(few[0].verdict, 'UNCLEAR')
+  assert.match(formatTable(few, 'text'), /too few rounds \(3\.00\.\.3\.00\)/)
 })
 
-test('a machine that slows down during the run does not change a paired ratio', () => {
-  const ratio = pairedRatio([1, 2, 4, 8], [3, 6, 12, 24])
-  assert.equal(ratio.median, 3)
-  assert.equal(ratio.meaningless, false)
-})
-
-test('a ratio whose rounds disagree is not printed as a number', () => {
-  const rows = rowsOf(resultOf([1, 1, 1], [1, 3, 9]), 'wall')
-  assert.equal(rows[0].verdict, 'UNCLEAR')
-  assert.match(formatTable(rows, 'text'), /too noisy/)
+test('rounds that disagree but all lie on one side of the goal still answer it', () => {
+  assert.equal(rowsOf(getResult([1, 1, 1], [3, 6, 9]), 'wall')[0].verdict, 'met')
+  assert.equal(rowsOf(getResult([1, 1, 1], [0.3, 0.6, 0.9]), 'wall')[0].verdict, 'MISSED')
 })
 
 test('verdicts follow the median and say when the rounds lie on both sides', () => {
-  const verdict = (theirs: number[]): string => rowsOf(resultOf([1, 1, 1], theirs), 'wall')[0].verdict
+  const verdict = (theirs: number[]): string => rowsOf(getResult([1, 1, 1], theirs), 'wall')[0].verdict
   assert.equal(verdict([2.1, 2.2, 2.3]), 'met')
   assert.equal(verdict([1.9, 2.2, 2.3]), 'met (noise)')
   assert.equal(verdict([1.7, 1.9, 2.2]), 'MISSED (noise)')
   assert.equal(verdict([1.1, 1.2, 1.3]), 'MISSED')
-  assert.equal(verdictOf(limitRow, summarise([2.9, 2.8]), undefined), 'met')
-  assert.equal(verdictOf(limitRow, summarise([3.1, 3.2]), undefined), 'MISSED')
-  assert.equal(verdictOf(limitRow, undefined, undefined), 'no figure')
+  assert.equal(verdictOf(limitRow, summarise([2.9, 2.8]), undefined, false), 'met')
+  assert.equal(verdictOf(limitRow, summarise([3.1, 3.2]), undefined, false), 'MISSED')
+  assert.equal(verdictOf(limitRow, undefined, undefined, false), 'not measured')
+  assert.equal(verdictOf(limitRow, undefined, undefined, true), 'left out')
+})
+
+test('a floor may cost less by the factor of the goal only', () => {
+  const row = { ...ratioRow, peer: 'msync-floor', goal: { kind: 'multiple', atMost: 1.25 } } as const
+  const verdict = (ours: number): string =>
+    rowsOf(
+      resultOf(workloadOf([row]), {
+        daxkv: { usPerOperation: [ours, ours, ours] },
+        'msync-floor': { usPerOperation: [100, 100, 100] },
+      }),
+      'wall',
+    )[0].verdict
+  assert.equal(verdict(120), 'met')
+  assert.equal(verdict(130), 'MISSED')
+  assert.equal(goalText(row), 'costs <= 1.25x')
+})
+
+test('of several peers the one that costs least is taken, and is named', () => {
+  const row = { ...ratioRow, peer: ['lmdb', 'sqlite', 'level'] }
+  const result = resultOf(workloadOf([row]), {
+    daxkv: { usPerOperation: [1, 1, 1] },
+    lmdb: { usPerOperation: [9, 9, 9] },
+    sqlite: { usPerOperation: [4, 4, 4] },
+  })
+  const [{ peer, ratio }] = rowsOf(result, 'wall')
+  assert.equal(peer, 'sqlite')
+  assert.equal(ratio?.median, 4)
+})
+
+test('a subject that was left out is told from one that failed', () => {
+  const without = (over: object): string =>
+    rowsOf(resultOf(workloadOf([ratioRow]), { daxkv: { usPerOperation: [1, 1, 1] } }, over), 'wall')[0].verdict
+  assert.equal(without({ skipped: new Map([['lmdb', 'not installed']]) }), 'left out')
+  assert.equal(without({ failures: new Map([['lmdb', 'broke']]) }), 'not measured')
 })
 
 test('the Markdown table has one line for each row and names goal and verdict', () => {
-  const lines = formatTable(rowsOf(resultOf([1], [2.5]), 'wall'), 'markdown').split('\n')
+  const lines = formatTable(rowsOf(getResult([1, 1, 1], [2.5, 2.5, 2.5]), 'wall'), 'markdown').split('\n')
   assert.equal(lines.length, 3)
   assert.match(lines[2], /\| get .*2\.50.*>= 2x.*met/)
 })
 
 test('figures have three significant digits', () => {
-  assert.deepEqual([0.12345, 1.2345, 12.345, 123.45].map(figure), ['0.123', '1.23', '12.3', '123'])
+  assert.deepEqual([0, 0.12345, 1.2345, 12.345, 123.45].map(figure), ['0', '0.123', '1.23', '12.3', '123'])
 })
 
 test('self time is added up by function', () => {
@@ -99,13 +98,16 @@ test('self time is added up by function', () => {
 })
 
 test('with the other clock the rows are made of processor time, and the difference is seen as disturbance', () => {
-  const wallOnly = resultOf([4, 4], [8, 8])
-  const series = new Map(
-    [...wallOnly.series].map(([id, metrics]) => [id, new Map([...metrics, ['cpuUsPerOperation' as const, [2, 2]]])]),
-  )
-  const result = { ...wallOnly, series }
-  assert.equal(rowsOf(result, 'wall')[0].ratio?.median, 2)
-  assert.equal(rowsOf(result, 'cpu')[0].ratio?.median, 1)
-  assert.equal(disturbance([result]), 3)
-  assert.equal(disturbance([wallOnly]), 1)
+  const wall = resultOf(workloadOf([ratioRow]), {
+    daxkv: { usPerOperation: [4, 4, 4] },
+    lmdb: { usPerOperation: [8, 8, 8] },
+  })
+  const both = resultOf(workloadOf([ratioRow]), {
+    daxkv: { usPerOperation: [4, 4, 4], cpuUsPerOperation: [2, 2, 2] },
+    lmdb: { usPerOperation: [8, 8, 8], cpuUsPerOperation: [2, 2, 2] },
+  })
+  assert.equal(rowsOf(both, 'wall')[0].ratio?.median, 2)
+  assert.equal(rowsOf(both, 'cpu')[0].ratio?.median, 1)
+  assert.equal(disturbance([both]), 3)
+  assert.equal(disturbance([wall]), 1)
 })

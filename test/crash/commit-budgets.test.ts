@@ -10,7 +10,7 @@ import { Engine } from '../../src/tx/engine.js'
 await ready
 
 /** What a piece of work costs the medium. */
-type Cost = Omit<PersistCounters, 'programs'>
+type Cost = Omit<PersistCounters, 'programs' | 'backgroundSyncs'>
 
 class Store {
   readonly engine: Engine

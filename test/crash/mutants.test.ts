@@ -4,6 +4,6 @@ import { ready } from '../../src/pmem/xxh64.js'
 
 await ready
 
-test('every rule of the undo protocol that is turned off is noticed', async (t) => {
+test('every rule and every step of the protocols that is turned off is noticed', async (t) => {
   for await (const row of mutants({ amount: 'quick', seed: 1 })) t.diagnostic(`${row.name}: ${row.result}`)
 })

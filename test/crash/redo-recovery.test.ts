@@ -5,9 +5,9 @@ import { crashImages } from '../../crash-tests/src/crash-states.js'
 import { recordWorkload } from '../../crash-tests/src/recording.js'
 import type { Recording } from '../../crash-tests/src/recording.js'
 import { ready } from '../../src/pmem/xxh64.js'
-import { engineOptions, explorerOfBoth } from './redo-support.js'
-import { afterFailedSync, afterKill, afterPowerFailure, pointsBeforeFences } from './second-life.js'
-import type { SecondLifeOptions } from './second-life.js'
+import { engineOptions, explorerOfBoth } from '../../crash-tests/src/redo-support.js'
+import { afterFailedSync, afterKill, afterPowerFailure, pointsBeforeFences } from '../../crash-tests/src/second-life.js'
+import type { SecondLifeOptions } from '../../crash-tests/src/second-life.js'
 
 await ready
 

@@ -8,7 +8,7 @@ import { Random } from '../../crash-tests/src/random.js'
 import { recordWorkload } from '../../crash-tests/src/recording.js'
 import type { StepKind } from '../../crash-tests/src/workload.js'
 import { ready } from '../../src/pmem/xxh64.js'
-import { engineOptions, explorerOfBoth } from './redo-support.js'
+import { engineOptions, explorerOfBoth } from '../../crash-tests/src/redo-support.js'
 
 await ready
 

@@ -33,8 +33,11 @@ function write(path: string, content: string): void {
 function installPackage(): void {
   const entry = JSON.stringify(pathToFileURL(join(root, 'src/index.ts')).href)
   const home = join(folder, 'node_modules/daxkv')
-  write(join(home, 'package.json'), '{ "name": "daxkv", "type": "module", "exports": "./index.js" }')
+  const exports = { '.': './index.js', './crash-kit': './crash-kit.js' }
+  write(join(home, 'package.json'), JSON.stringify({ name: 'daxkv', type: 'module', exports }))
   write(join(home, 'index.js'), `export * from ${entry}\n`)
+  const crashKit = JSON.stringify(pathToFileURL(join(root, 'src/crash-kit/index.ts')).href)
+  write(join(home, 'crash-kit.js'), `export * from ${crashKit}\n`)
   write(join(folder, 'package.json'), '{ "type": "module" }')
 }
 
@@ -90,7 +93,10 @@ test('the examples in TypeScript pass the compiler with the settings of this rep
   const config = {
     extends: join(root, 'tsconfig.json'),
     compilerOptions: {
-      paths: { daxkv: [join(root, 'src/index.ts')] },
+      paths: {
+        daxkv: [join(root, 'src/index.ts')],
+        'daxkv/crash-kit': [join(root, 'src/crash-kit/index.ts')],
+      },
       typeRoots: [join(root, 'node_modules/@types')],
       noUnusedLocals: false,
     },

@@ -30,6 +30,16 @@ describe('examples', () => {
   }
 })
 
+describe('the crash kit', () => {
+  it('finds the transfer that was two transactions, and nothing in the one that is one', () => {
+    const { status, stdout, stderr } = run('crash-kit.ts')
+    assert.equal(stderr, '')
+    assert.equal(status, 0)
+    assert.match(stdout, /put "alice" at carelessTransfer \(examples\/crash-kit\.ts:\d+:\d+\)/)
+    assert.match(stdout, /as one transaction each: 3 transactions, .*, no violation/)
+  })
+})
+
 describe('the package index', () => {
   const packages = join(directory, 'node_modules')
   for (let i = 0; i < 60; i++) {

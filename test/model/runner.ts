@@ -1,17 +1,13 @@
 import assert from 'node:assert/strict'
 import type { Keyspace, KeyEncoding, RangeOptions, Store, ValueEncoding, AnyKey } from '../../src/index.js'
 import { storeOn } from '../../src/api/open.js'
-import { Engine } from '../../src/tx/engine.js'
-import type { Granularity } from '../../src/pmem/persistent-memory.js'
-import { type KeptMemory, simulatedMemory, throwsCode } from '../api/support.js'
+import { throwsCode } from '../api/support.js'
 import { type Content, Model } from './model.js'
 import type { Operation, Span, Write } from './operations.js'
 import { valuePool } from './pools.js'
+import type { Reopenable } from './reopenable.js'
 
 const SPACES = ['', 'second', 'third']
-const MEMORY_BYTES = 4 * 2 ** 20
-/** A redo record must fit the ring; an undo record may overflow, and shall. */
-const LOG_BYTES = { byte: 64 * 1024, 'cache-line': 64 * 1024, page: 2 ** 20 }
 
 type AnyKeyspace = Keyspace<AnyKey, unknown>
 
@@ -33,7 +29,6 @@ export class Runner {
   count = 0
   private readonly model: Model
   private readonly values: unknown[]
-  private memory: KeptMemory
   private store: Store
   private readonly walkers: Walker[] = []
   private contents: Content[] = SPACES.map(() => new Map<number, number>())
@@ -41,12 +36,10 @@ export class Runner {
   constructor(
     private readonly keyEncoding: KeyEncoding,
     private readonly valueEncoding: ValueEncoding,
-    /** Under `page` commits go through the redo ring. */
-    private readonly granularity: Granularity = 'cache-line',
+    private readonly pool: Reopenable,
   ) {
     this.model = new Model(keyEncoding)
     this.values = valuePool(valueEncoding)
-    this.memory = simulatedMemory(undefined, MEMORY_BYTES, granularity)
     this.store = this.openStore()
   }
 
@@ -58,15 +51,13 @@ export class Runner {
   finish(): void {
     this.compareAll()
     this.store.close()
-    this.memory = simulatedMemory(this.memory.image(), undefined, this.granularity)
     this.store = this.openStore()
     this.compareAll()
     this.store.close()
   }
 
   private openStore(): Store {
-    const engine = Engine.open('model.pool', { memory: this.memory, logSizeBytes: LOG_BYTES[this.granularity] })
-    return storeOn(engine, { keyEncoding: this.keyEncoding, valueEncoding: this.valueEncoding }) as Store
+    return storeOn(this.pool.open(), { keyEncoding: this.keyEncoding, valueEncoding: this.valueEncoding }) as Store
   }
 
   private space(index: number): AnyKeyspace {
@@ -197,7 +188,6 @@ export class Runner {
         return
       case 'reopen':
         if (operation.cleanly) this.store.close()
-        this.memory = simulatedMemory(this.memory.image(), undefined, this.granularity)
         this.store = this.openStore()
         this.walkers.length = 0
         return

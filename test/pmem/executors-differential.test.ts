@@ -5,8 +5,10 @@ import path from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DaxkvError } from '../../src/errors.js'
+import { isNativeAvailable } from '../../src/pmem/native-binding.js'
 import { NativeMemory } from '../../src/pmem/native-memory.js'
 import type { Granularity, PersistentMemory } from '../../src/pmem/persistent-memory.js'
+import { PortableMemory } from '../../src/pmem/portable-memory.js'
 import {
   FRAME_IN_POOL,
   OP_CHECKSUM,
@@ -22,6 +24,7 @@ import {
   RECORD_UNDO,
 } from '../../src/pmem/program.js'
 import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
+import { xxh64 } from '../../src/pmem/xxh64.js'
 import { frame, page, pattern } from './simulated-support.js'
 
 const PAGES = 24
@@ -29,55 +32,54 @@ const DATA_PAGES = 16 // the pages behind are the log slot and its extents
 const SEGMENT_SHIFT = 3
 const FRAMES = 256
 
-interface Pair {
-  native: PersistentMemory
-  simulated: SimulatedMemory
-}
+/** The same pool under each executor; the last one, simulated, is what the others are compared with. */
+type Memories = readonly [...(NativeMemory | PortableMemory)[], SimulatedMemory]
 
-/** Why the native executor cannot be compared here, or undefined. */
-function whySkipped(): string | undefined {
-  try {
-    withPair('cache-line', () => undefined)
-    return undefined
-  } catch (error) {
-    if (error instanceof DaxkvError && error.code === 'NATIVE_UNAVAILABLE') return 'the addon is not built'
-    throw error
-  }
-}
-
-function openNative(file: string, sizeBytes: number, forceGranularity: Granularity): NativeMemory {
+function openOn<M>(file: string, open: (fd: number) => M): M {
   const fd = fs.openSync(file, fs.constants.O_RDWR)
   try {
-    const segmentShift = SEGMENT_SHIFT
-    return NativeMemory.open(fd, { path: file, sizeBytes, segmentShift, readOnly: false, forceGranularity })
+    return open(fd)
   } catch (error) {
     fs.closeSync(fd) // only a successful open takes it over
     throw error
   }
 }
 
-/** Opens the same first content in both executors. */
-function withPair(granularity: Granularity, use: (pair: Pair) => void): void {
+/** Opens the same first content in all executors that know the granularity. */
+function withMemories(granularity: Granularity, use: (memories: Memories) => void): void {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'daxkv-differential-'))
-  const file = path.join(folder, 'pool')
   const image = pattern(PAGES * PAGE_BYTES, 1)
-  fs.writeFileSync(file, image)
+  const sizeBytes = image.length
+  const options = { sizeBytes, segmentShift: SEGMENT_SHIFT, readOnly: false, forceGranularity: granularity }
+  const files: (NativeMemory | PortableMemory)[] = []
+  const simulated = new SimulatedMemory({ sizeBytes, segmentShift: SEGMENT_SHIFT, granularity, image })
   try {
-    const sizeBytes = image.length
-    const native = openNative(file, sizeBytes, granularity)
-    const simulated = new SimulatedMemory({ sizeBytes, segmentShift: SEGMENT_SHIFT, granularity, image })
-    try {
-      for (const memory of [native, simulated]) {
-        while (memory.stagingChunks.length < 2) memory.addStagingChunk()
-      }
-      use({ native, simulated })
-    } finally {
-      native.close()
-      simulated.close()
+    const make = (name: string): string => {
+      const file = path.join(folder, name)
+      fs.writeFileSync(file, image)
+      return file
     }
+    if (isNativeAvailable()) {
+      const file = make('native')
+      files.push(openOn(file, (fd) => NativeMemory.open(fd, { ...options, path: file })))
+    }
+    if (granularity === 'page') {
+      const file = make('portable')
+      files.push(openOn(file, (fd) => PortableMemory.open(fd, { ...options, path: file, why: 'a test' })))
+    }
+    const memories: Memories = [...files, simulated]
+    for (const memory of memories) {
+      while (memory.stagingChunks.length < 2) memory.addStagingChunk()
+    }
+    use(memories)
   } finally {
+    for (const memory of [...files, simulated]) memory.close()
     fs.rmSync(folder, { recursive: true })
   }
+}
+
+function split(memories: Memories): [PersistentMemory[], SimulatedMemory] {
+  return [memories.slice(0, -1), memories.at(-1) as SimulatedMemory]
 }
 
 const pageId = fc.integer({ min: 0, max: DATA_PAGES - 1 })
@@ -129,9 +131,9 @@ const operation = fc.oneof(
 
 const program = fc.array(operation, { minLength: 1, maxLength: 12 }).map((operations) => operations.flat())
 
-/** Runs the words in both; both must accept or both refuse. */
-function runBoth({ native, simulated }: Pair, words: number[]): boolean {
-  const outcomes = [native, simulated].map((memory) => {
+/** Runs the words in all; all must accept or all refuse. */
+function runAll(memories: Memories, words: number[]): boolean {
+  const outcomes = memories.map((memory) => {
     memory.reserveProgram(words.length)
     memory.program.set(words)
     try {
@@ -141,48 +143,54 @@ function runBoth({ native, simulated }: Pair, words: number[]): boolean {
       return error instanceof DaxkvError ? error.code : String(error)
     }
   })
-  assert.equal(outcomes[0], outcomes[1], `native and simulated disagree about ${words.join(' ')}`)
+  const names = memories.map((memory) => memory.persistence.executor).join(', ')
+  for (const outcome of outcomes) assert.equal(outcome, outcomes[0], `${names} disagree about ${words.join(' ')}`)
   return outcomes[0] === 'ran'
 }
 
-function fillFrames({ native, simulated }: Pair, seed: number): void {
+function fillFrames(memories: Memories, seed: number): void {
   const bytes = pattern(64 * PAGE_BYTES, seed)
   for (let index = 0; index < FRAMES; index++) {
     const content = bytes.subarray((index % 64) * PAGE_BYTES, (index % 64) * PAGE_BYTES + PAGE_BYTES)
-    for (const memory of [native, simulated]) {
+    for (const memory of memories) {
       frame(memory, index).set(content)
       frame(memory, index)[9] = index
     }
   }
 }
 
-function assertSameBytes({ native, simulated }: Pair): void {
-  for (let index = 0; index < PAGES; index++) {
-    assert.ok(page(native, index).equals(page(simulated, index)), `page ${index} differs`)
-  }
-  for (let index = 0; index < FRAMES; index++) {
-    assert.ok(frame(native, index).equals(frame(simulated, index)), `frame ${index} differs`)
+function assertSame(memories: Memories): void {
+  const [files, simulated] = split(memories)
+  for (const memory of files) {
+    const { executor } = memory.persistence
+    for (let index = 0; index < PAGES; index++) {
+      assert.ok(page(memory, index).equals(page(simulated, index)), `page ${index} differs, ${executor}`)
+    }
+    for (let index = 0; index < FRAMES; index++) {
+      assert.ok(frame(memory, index).equals(frame(simulated, index)), `frame ${index} differs, ${executor}`)
+    }
+    assert.deepEqual({ ...memory.counters }, { ...simulated.counters }, executor)
   }
 }
 
-const skip = whySkipped() ?? false
+const skip = isNativeAvailable() ? false : 'the addon is not built'
 
 for (const granularity of ['byte', 'cache-line', 'page'] as const) {
   test(
-    `under ${granularity}, random programs leave the same bytes and the same counts in both executors`,
-    { skip },
+    `under ${granularity}, random programs leave the same bytes and the same counts in all executors`,
+    { skip: granularity !== 'page' && skip },
     () => {
-      withPair(granularity, (pair) => {
+      withMemories(granularity, (memories) => {
         const steps = fc.array(fc.tuple(program, word), { minLength: 1, maxLength: 4 })
         fc.assert(
           fc.property(steps, (programs) => {
             for (const [words, seed] of programs) {
-              fillFrames(pair, seed)
-              runBoth(pair, words)
-              assertSameBytes(pair)
-              assert.deepEqual({ ...pair.native.counters }, { ...pair.simulated.counters })
+              fillFrames(memories, seed)
+              runAll(memories, words)
+              assertSame(memories)
+              const [files, simulated] = split(memories)
               for (let index = 0; index < PAGES; index++) {
-                assert.equal(pair.native.verifyPage(index), pair.simulated.verifyPage(index))
+                for (const memory of files) assert.equal(memory.verifyPage(index), simulated.verifyPage(index))
               }
             }
           }),
@@ -193,46 +201,51 @@ for (const granularity of ['byte', 'cache-line', 'page'] as const) {
   )
 }
 
-test('a program with one word changed is accepted by both executors or by neither', { skip }, () => {
-  withPair('cache-line', (pair) => {
-    fillFrames(pair, 2)
-    const outcomes = [0, 0]
-    const changed = fc.oneof(fc.integer({ min: 0, max: 24 }), fc.constantFrom(255, 256, 0xffffffff), word)
-    fc.assert(
-      fc.property(program, fc.nat(), changed, fc.boolean(), (words, position, value, cut) => {
-        const altered = [...words]
-        altered[position % words.length] = value
-        outcomes[Number(runBoth(pair, cut ? altered.slice(0, 1 + (position % words.length)) : altered))]++
-        assertSameBytes(pair)
-      }),
-      { numRuns: 300 },
-    )
-    assert.ok(outcomes[0] > 50 && outcomes[1] > 20, `refused ${outcomes[0]}, accepted ${outcomes[1]}`)
+for (const granularity of ['cache-line', 'page'] as const) {
+  const options = { skip: granularity === 'cache-line' && skip }
+  test(`under ${granularity}, a program with one word changed is accepted by all executors or by none`, options, () => {
+    withMemories(granularity, (memories) => {
+      fillFrames(memories, 2)
+      const outcomes = [0, 0]
+      const changed = fc.oneof(fc.integer({ min: 0, max: 24 }), fc.constantFrom(255, 256, 0xffffffff), word)
+      fc.assert(
+        fc.property(program, fc.nat(), changed, fc.boolean(), (words, position, value, cut) => {
+          const altered = [...words]
+          altered[position % words.length] = value
+          outcomes[Number(runAll(memories, cut ? altered.slice(0, 1 + (position % words.length)) : altered))]++
+          assertSame(memories)
+        }),
+        { numRuns: 300 },
+      )
+      assert.ok(outcomes[0] > 50 && outcomes[1] > 20, `refused ${outcomes[0]}, accepted ${outcomes[1]}`)
+    })
   })
-})
 
-test('extents and their hashes agree, growth leaves zeros in both', { skip }, () => {
-  withPair('cache-line', (pair) => {
-    const out = [new Uint32Array(2), new Uint32Array(2), new Uint32Array(2), new Uint32Array(2)]
-    const byteLength = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 8 * PAGE_BYTES }))
-    fc.assert(
-      fc.property(pageId, byteLength, word, fc.boolean(), (at, length, seed, lazily) => {
-        const bytes = pattern(length, seed)
-        pair.native.writeExtent(at, bytes, out[0], lazily)
-        pair.simulated.writeExtent(at, bytes, out[1], lazily)
-        pair.native.hashExtent(at, length, out[2])
-        pair.simulated.hashExtent(at, length, out[3])
-        for (const hash of out) assert.deepEqual(hash, out[0])
-        assertSameBytes(pair)
-        assert.deepEqual({ ...pair.native.counters }, { ...pair.simulated.counters })
-      }),
-      { numRuns: 100 },
-    )
-    for (const memory of [pair.native, pair.simulated]) {
-      memory.limitTo(20 * PAGE_BYTES)
-      memory.grow(30 * PAGE_BYTES)
-      for (let index = 20; index < 30; index++) assert.ok(page(memory, index).every((byte) => byte === 0))
-    }
-    assertSameBytes(pair)
+  test(`under ${granularity}, extents and their hashes agree, growth leaves zeros in all`, options, () => {
+    withMemories(granularity, (memories) => {
+      const out = new Uint32Array(2)
+      const expected = new Uint32Array(2)
+      const byteLength = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 8 * PAGE_BYTES }))
+      fc.assert(
+        fc.property(pageId, byteLength, word, fc.boolean(), (at, length, seed, lazily) => {
+          const bytes = pattern(length, seed)
+          xxh64(bytes, 0, 0, expected)
+          for (const memory of memories) {
+            memory.writeExtent(at, bytes, out, lazily)
+            assert.deepEqual(out, expected, memory.persistence.executor)
+            memory.hashExtent(at, length, out)
+            assert.deepEqual(out, expected, memory.persistence.executor)
+          }
+          assertSame(memories)
+        }),
+        { numRuns: 100 },
+      )
+      for (const memory of memories) {
+        memory.limitTo(20 * PAGE_BYTES)
+        memory.grow(30 * PAGE_BYTES)
+        for (let index = 20; index < 30; index++) assert.ok(page(memory, index).every((byte) => byte === 0))
+      }
+      assertSame(memories)
+    })
   })
-})
+}

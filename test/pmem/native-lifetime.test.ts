@@ -6,14 +6,11 @@ import { Worker } from 'node:worker_threads'
 import { lockPool, unlockPool } from '../../src/pmem/native-file.js'
 import { WINDOW_SHIFT } from '../../src/pmem/native-binding.js'
 import { NativeMemory } from '../../src/pmem/native-memory.js'
+import { countDescriptors } from '../support/descriptors.js'
 import { FOLDERS, hasCode, runWords, withPool } from './native-support.js'
 import { OP_FENCE } from '../../src/pmem/program.js'
 
 const ADDON = new URL('../../build/Release/daxkv.node', import.meta.url).pathname
-
-function countDescriptors(): number {
-  return fs.readdirSync('/proc/self/fd').length
-}
 
 function countMappings(file: string): number {
   const maps = fs.readFileSync('/proc/self/maps', 'latin1').split('\n')
@@ -67,10 +64,10 @@ test('two thousand openings leave no mapping, no descriptor and no lock', async 
       memory.close()
     }
     openOnce()
-    const descriptors = countDescriptors()
+    const descriptors = countDescriptors(file)
     const mappings = countMappings(file)
     for (let i = 0; i < 2000; i++) openOnce()
-    assert.equal(countDescriptors(), descriptors)
+    assert.equal(countDescriptors(file), descriptors)
     assert.equal(countMappings(file), mappings)
   })
 })
@@ -116,10 +113,10 @@ test('a hundred terminated workers leave no mapping, no descriptor and no lock',
       await worker.terminate()
     }
     await runAndTerminate()
-    const descriptors = countDescriptors()
+    const descriptors = countDescriptors(file)
     for (let i = 0; i < 100; i++) await runAndTerminate()
     assert.equal(countMappings(file), 0)
-    assert.ok(countDescriptors() <= descriptors, `${countDescriptors()} descriptors, ${descriptors} before`)
+    assert.equal(countDescriptors(file), descriptors)
     const fd = fs.openSync(file, 'r+')
     lockPool(fd, file, 'exclusive')
     unlockPool(fd)

@@ -86,13 +86,27 @@ test('flush, fence and sync-all change no byte and are counted', () => {
   const memory = smallPool()
   run(memory, OP_FLUSH, 9, 0xf0, 1, OP_FENCE, OP_SYNC_ALL)
   assert.ok(memory.image().every((byte) => byte === 0))
-  assert.deepEqual(memory.counters, { fences: 2, flushedLines: 5, nonTemporalLines: 0, syncs: 1, programs: 1 })
+  assert.deepEqual(memory.counters, {
+    fences: 2,
+    flushedLines: 5,
+    nonTemporalLines: 0,
+    syncs: 1,
+    programs: 1,
+    backgroundSyncs: 0,
+  })
 })
 
 test('under granularity byte there is nothing to flush', () => {
   const memory = smallPool(10, { granularity: 'byte' })
   run(memory, OP_STORE, 9, 0, 0xf0, 1, OP_FLUSH, 9, 0xf0, 1, OP_FENCE)
-  assert.deepEqual(memory.counters, { fences: 1, flushedLines: 0, nonTemporalLines: 0, syncs: 0, programs: 1 })
+  assert.deepEqual(memory.counters, {
+    fences: 1,
+    flushedLines: 0,
+    nonTemporalLines: 0,
+    syncs: 0,
+    programs: 1,
+    backgroundSyncs: 0,
+  })
 })
 
 test('under granularity page a fence is an msync, if there is anything to sync', () => {

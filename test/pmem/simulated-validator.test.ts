@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { DaxkvError } from '../../src/errors.js'
 import { popCount, validateProgram } from '../../src/pmem/program-validator.js'
 import {
+  OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
   OP_FENCE,
@@ -27,7 +28,7 @@ function refused(words: number[], message: RegExp): void {
 
 test('an operation that names no page, frame or line of this pool is refused', () => {
   refused([0], /unknown operation 0/)
-  refused([9], /unknown operation 9/)
+  refused([10], /unknown operation 10/)
   refused([OP_STORE, 10, 0, 1, 0], /page 10 is outside/)
   refused([OP_STORE, MAX, 0, 1, 0], /page 4294967295 is outside/)
   refused([OP_STORE, 0, 128, 1, 0], /frame 128 is outside/)
@@ -128,7 +129,10 @@ test('any words either run whole, inside the pool, or are refused with nothing s
         run(memory, ...words)
         accepted++
       } catch (error) {
-        assert.ok(error instanceof DaxkvError && error.code === 'INTERNAL', String(error))
+        assert.ok(error instanceof DaxkvError, String(error))
+        // Whether a log holds the record that is to be applied is only known when its turn comes.
+        if (error.code === 'PERSIST_FAILED' && words.includes(OP_APPLY)) return
+        assert.equal(error.code, 'INTERNAL', String(error))
         assert.equal(memory.trace().events.count, 0)
         assert.equal(memory.counters.programs, 0)
       }

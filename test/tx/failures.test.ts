@@ -6,7 +6,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { storeOn } from '../../src/api/open.js'
 import { DaxkvError, open, type Store } from '../../src/index.js'
-import { OP_SYNC_ALL, PAGE_BYTES } from '../../src/pmem/program.js'
+import { PAGE_BYTES } from '../../src/pmem/program.js'
 import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
 import { xxh64 } from '../../src/pmem/xxh64.js'
 import { decodeAnchor } from '../../src/pool/anchor.js'
@@ -103,6 +103,24 @@ test('anchor counters that nobody wrote make the copy invalid', () => {
   }
 })
 
+test('a record with a transaction id that nobody wrote is no record, whatever its hash says', () => {
+  const undo: EngineOptions = { ...REDO, logging: 'undo' }
+  const memory = memoryOf()
+  const engine = Engine.open('x', { memory, ...undo })
+  commitOne(engine)
+  const anchor = newestAnchor(readAnchors(memory))
+  assert.ok(anchor !== undefined)
+  const txid = [0xffff_fffe, 0xffff_ffff]
+  const words = [5, 1, PAGE_LOG_START, 16, anchor.epoch, 0, ...txid, anchor.saltLo, anchor.saltHi, 0, 1, 60, 0, 1, 0]
+  memory.reserveProgram(words.length)
+  memory.program.set(words)
+  memory.run(words.length)
+  const reopened = Engine.open('x', { memory: memoryOf(memory.image()), ...undo })
+  assert.equal(reopened.recovery.outcome, 'nothing')
+  commitOne(reopened)
+  reopened.close()
+})
+
 test('a forged redo record with extents is not restored over what follows the log', () => {
   const memory = memoryOf()
   const engine = Engine.open('x', { memory, ...REDO })
@@ -154,23 +172,25 @@ for (const logging of ['redo', 'undo'] as const) {
   })
 }
 
-test('a checkpoint that fails after a commit poisons the store, and the commit stands', () => {
+test('a checkpoint that fails in the background poisons the store, and what was acknowledged stands', () => {
   const memory = memoryOf(undefined, true)
   const engine = Engine.open('x', { memory, ...REDO })
   let poisoned = 0
   engine.onPoison = () => poisoned++
-  const checkpoint = memory.run.bind(memory)
-  let acknowledged = 0
-  for (let i = 0; i < 100 && poisoned === 0; i++) {
-    // Fails the first sync of the whole file: the checkpoint that is due when the ring is half full.
-    memory.run = (words: number): void => {
-      if (memory.program[0] === OP_SYNC_ALL) throw new DaxkvError('PERSIST_FAILED', 'injected')
-      checkpoint(words)
-    }
-    commitOne(engine)
-    acknowledged++
+  const finish = memory.finishBarrier.bind(memory)
+  // Every barrier is one over the whole file here: the checkpoint that is due when the ring is half full.
+  memory.finishBarrier = () => {
+    throw new DaxkvError('PERSIST_FAILED', 'injected')
   }
-  memory.run = checkpoint
+  let acknowledged = 0
+  assert.throws(
+    () => {
+      for (let i = 0; i < 100; i++, acknowledged++) commitOne(engine)
+    },
+    { code: 'PERSIST_FAILED' },
+  )
+  memory.finishBarrier = finish
+  assert.ok(acknowledged > 5)
   assert.equal(poisoned, 1)
   assert.throws(
     () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { throwsCode } from '../api/support.js'
-import { engineOptions, LOG_PAGES, recordingMemory, SmallStore } from '../crash/redo-support.js'
+import { engineOptions, LOG_PAGES, recordingMemory, SmallStore } from '../../crash-tests/src/redo-support.js'
 import { RecordingMemory } from '../../crash-tests/src/replay-memory.js'
 import type { PersistCounters } from '../../src/pmem/persistent-memory.js'
 import { PAGE_BYTES } from '../../src/pmem/program.js'
@@ -12,7 +12,7 @@ import { newestAnchor, readAnchors } from '../../src/tx/recovery.js'
 const LARGE = MAX_LOGGED_EXTENT_BYTES + 1
 
 /** What a piece of work costs. */
-function cost(memory: RecordingMemory, work: () => void): PersistCounters {
+function cost(memory: RecordingMemory, work: () => void): Omit<PersistCounters, 'backgroundSyncs'> {
   const before = { ...memory.counters }
   work()
   const after = memory.counters

@@ -3,6 +3,8 @@
  * it loads. Every `@ts-expect-error` is a call that must not compile.
  */
 import test from 'node:test'
+import { crashTest } from '../../src/crash-kit/index.js'
+import type { CrashFailure, CrashTestResult } from '../../src/crash-kit/index.js'
 import { open } from '../../src/index.js'
 import type { DaxkvErrorCode, Key, Keyspace, RangeOptions, ScanRow, Store } from '../../src/index.js'
 
@@ -53,6 +55,22 @@ export function typesOfTheInterface(): void {
     { type: 'put', key: 'a', value: { name: 'A' } },
     { type: 'del', key: 'b' },
   ])
+  holds<Same<Promise<void>, ReturnType<typeof users.putAsync>>>()
+  holds<Same<Promise<boolean>, ReturnType<typeof users.deleteAsync>>>()
+  users.put('ada', { name: 'Ada' }, { durability: 'relaxed' })
+  const ended = plain.transactionAsync(
+    async (tx) => {
+      const inside = tx.in(users).get('ada')
+      holds<Same<typeof inside, User | undefined>>()
+      for (const key of tx.in(numbers).keys()) holds<Same<typeof key, number>>()
+      // @ts-expect-error a value of another type
+      tx.in(users).put('ada', 1)
+      await plain.flush()
+      return 1
+    },
+    { onConflict: 'error', maxReruns: 3, durability: 'sync' },
+  )
+  holds<Same<typeof ended, Promise<number>>>()
   const code: DaxkvErrorCode = 'CLOSED'
   void code
 
@@ -74,6 +92,32 @@ export function typesOfTheInterface(): void {
   plain.persistence.granularity = 'byte'
   // @ts-expect-error symbols are not keys
   open<symbol, string>('a.pool')
+}
+
+/** Never called. */
+export async function typesOfTheCrashKit(): Promise<void> {
+  const result = await crashTest<string, User>({
+    setup: (store) => holds<Same<typeof store, Store<string, User>>>(),
+    workload: (store) => {
+      store.put('ada', { name: 'Ada' })
+    },
+    check: (store) => store.get('ada')?.name !== 'Bob',
+    models: ['cache-line', 'kill'],
+    logging: ['redo'],
+    store: { keyEncoding: 'utf8' },
+  })
+  holds<Same<typeof result, CrashTestResult>>()
+  const failure: CrashFailure | undefined = result.failure
+  void failure
+
+  // @ts-expect-error check is not optional
+  await crashTest({ workload: () => 0 })
+  // @ts-expect-error an unknown model
+  await crashTest({ workload: () => 0, check: () => true, models: ['flood'] })
+  // @ts-expect-error the kit says which executor runs the store
+  await crashTest({ workload: () => 0, check: () => true, store: { executor: 'native' } })
+  // @ts-expect-error reports are not to be changed
+  result.ok = true
 }
 
 test('the types of the public interface compile', () => {

@@ -2,14 +2,14 @@
  * A process that opens what a crash has left, recovers it, works on and crashes again: the trace of its whole life, with
  * what the pool may hold at each point of it.
  */
-import { readContent } from '../../crash-tests/src/content.js'
-import { CrashViolation } from '../../crash-tests/src/explorer.js'
-import { MARK_KILLED, MARK_SYNC_FAILED } from '../../crash-tests/src/medium.js'
-import { Random } from '../../crash-tests/src/random.js'
-import { acknowledgedAt, MARK_ACKNOWLEDGED } from '../../crash-tests/src/recording.js'
-import type { Recording } from '../../crash-tests/src/recording.js'
-import { RecordingMemory } from '../../crash-tests/src/replay-memory.js'
-import { SEGMENT_SHIFT, Workload } from '../../crash-tests/src/workload.js'
+import { readContent } from './content.js'
+import { CrashViolation } from './explorer.js'
+import { MARK_KILLED, MARK_SYNC_FAILED } from './medium.js'
+import { Random } from './random.js'
+import { acknowledgedAt, MARK_ACKNOWLEDGED } from './recording.js'
+import type { Recording } from './recording.js'
+import { RecordingMemory } from './replay-memory.js'
+import { SEGMENT_SHIFT, Workload } from './workload.js'
 import { EVENT_FENCE, EVENT_GROW, EVENT_STORE, EVENT_STORE_NON_TEMPORAL, EventLog } from '../../src/pmem/event-log.js'
 import type { Trace } from '../../src/pmem/event-log.js'
 import { LINE_BYTES, PAGE_BYTES } from '../../src/pmem/program.js'

@@ -1,8 +1,8 @@
 /** Small pools, workloads and images for the crash tests of the redo log. */
-import { Explorer } from '../../crash-tests/src/explorer.js'
-import { Random } from '../../crash-tests/src/random.js'
-import { RecordingMemory } from '../../crash-tests/src/replay-memory.js'
-import { openEngine, SEGMENT_SHIFT } from '../../crash-tests/src/workload.js'
+import { Explorer } from './explorer.js'
+import { Random } from './random.js'
+import { RecordingMemory } from './replay-memory.js'
+import { openEngine, SEGMENT_SHIFT } from './workload.js'
 import type { Granularity } from '../../src/pmem/persistent-memory.js'
 import { PAGE_BYTES } from '../../src/pmem/program.js'
 import { Catalog } from '../../src/tree/catalog.js'

@@ -1,0 +1,83 @@
+/** Keys, values and their order, made before the clock starts; the same for every engine. */
+import { rmSync } from 'node:fs'
+import { KeyMaker, mix, shuffledOrder, ValueMaker, type Key } from '../data.js'
+import type { EngineOpener } from '../engines/open-engine.js'
+import type { Operation, StoreJob, Target } from '../jobs.js'
+import type { Subject } from '../subjects.js'
+
+/** `bench/native/driver.h` has the same. */
+const ROUND_SEED = 0x20bd
+
+export interface Inputs {
+  readonly keys: readonly Key[]
+  /** Empty where nothing is put. */
+  readonly values: readonly unknown[]
+}
+
+interface InputRequest extends StoreJob {
+  readonly operation: Operation
+  readonly target?: Target
+  readonly hotKeys?: number
+}
+
+export function isPut(operation: Operation): boolean {
+  return operation === 'put' || operation === 'transaction' || operation === 'group'
+}
+
+export function makeInputs(job: InputRequest, count: number): Inputs {
+  const { operation, target, round } = job
+  const keyMaker = new KeyMaker(job.keys, job.keyKind)
+  const put = isPut(operation)
+  if (put && target === undefined) throw new Error(`${operation} without a target`)
+  const oncePerKey = operation === 'remove' || (put && target !== 'existing')
+  if (oncePerKey && count > job.keys) {
+    throw new RangeError(`${operation}: ${String(count)} distinct keys asked of ${String(job.keys)}`)
+  }
+  const indexOf = indexPicker(job)
+  const absent = operation === 'miss' || (put && target === 'new')
+  const version = put && target === 'existing' ? 1 + round : 0
+  const valueMaker = put ? new ValueMaker(job.values, job.valueBytes) : undefined
+  const keys: Key[] = []
+  const values: unknown[] = []
+  for (let i = 0; i < count; i++) {
+    const index = indexOf(i)
+    keys.push(absent ? keyMaker.missing(index) : keyMaker.present(index))
+    if (valueMaker !== undefined) values.push(valueMaker.value(index, version))
+  }
+  return { keys, values }
+}
+
+function indexPicker({ keys, round, hotKeys }: InputRequest): (i: number) => number {
+  // Without an array as long as the data set, which would show in the memory of the process.
+  if (hotKeys !== undefined) return (i) => mix(i % hotKeys, ROUND_SEED + round) % keys
+  const order = shuffledOrder(keys, ROUND_SEED + round)
+  return (i) => order[i % keys]
+}
+
+/** An empty store cannot be warmed up and stay empty: another one is (with groups of `together`), and is thrown away. */
+export async function warmUpElsewhere(
+  openEngine: EngineOpener,
+  job: StoreJob,
+  { keys, values }: Inputs,
+  count: number,
+  together = 0,
+): Promise<void> {
+  const path = warmUpPath(job.subject, job.path)
+  const opened = await openEngine({ ...job, path })
+  for (let i = 0; i < count; i += Math.max(1, together)) {
+    if (together > 0) await opened.engine.putTogether(keys, values, i, i + together)
+    else if (opened.sync) opened.engine.put(keys[i], values[i])
+    else await opened.engine.put(keys[i], values[i])
+  }
+  await opened.engine.close()
+  removeStore(path)
+}
+
+/** A path beside the store; lmdb makes a single file only when the path has an extension. */
+export function warmUpPath(subject: Subject, path: string): string {
+  return `${path}.warmup${subject.engine === 'level' ? '' : '.mdb'}`
+}
+
+export function removeStore(path: string): void {
+  for (const suffix of ['', '-lock', '-wal', '-shm']) rmSync(path + suffix, { recursive: true, force: true })
+}

@@ -1,0 +1,440 @@
+/**
+ * Commits that are not waited for one by one, under granularity page and redo: groups of asynchronous writes, and relaxed
+ * commits. Everything lies in one staging space, the tip, and in records of the log:
+ *
+ *     collecting   operations staged since the last record; each was a savepoint, a failed one is gone already
+ *     written      records in the ring that no barrier covers: a kill keeps them, a power failure may not
+ *     in flight    records that the barrier under way covers (one msync on a worker thread)
+ *     applied      copied from the log to their places after that barrier; the ring keeps them until a checkpoint
+ *
+ * Order, and what a crash in between leaves:
+ * - A record is written whole before its barrier starts: a crash leaves a prefix of the records, none of which was applied.
+ * - Applied only when the barrier has ended: the kernel may write a data page back before the log page it came from.
+ * - Promises resolve after that, so an acknowledged operation is durable and visible to plain reads.
+ * - One barrier at a time, because the kernel tells a failed write-back to only one of two msyncs: a synchronous commit
+ *   waits for the one under way, takes over what is collected, and makes all of it durable with one msync of its own.
+ * - A checkpoint is a barrier over the data of what has been applied, then an anchor that says so, durable with the barrier
+ *   after that; only then is the ring free. While the anchor is being written at most one record is not durable: with more, a
+ *   torn anchor could not be told from a rotten one (`refuseRottenAnchor`).
+ */
+import type { DaxkvError } from '../errors.js'
+import type { PersistentMemory } from '../pmem/persistent-memory.js'
+import { OP_FENCE } from '../pmem/program.js'
+import type { Allocator } from '../pool/allocator.js'
+import { isPersistFailure } from './committer.js'
+import type { PageSpace } from './page-space.js'
+import type { RedoCommitter } from './redo-commit.js'
+import { type OperationResult, Settlements } from './settlements.js'
+
+/** What the barrier under way makes durable. */
+type Barrier = 'none' | 'log' | 'data'
+
+/** Of a checkpoint whose data is durable: the anchor is still to be stored, or waits for the next (or this) log barrier. */
+type AnchorState = 'none' | 'wanted' | 'stored'
+
+/** What the pipeline tells the engine. */
+export interface PipelineHost {
+  /** A persist has failed: the store is poisoned, and everything pending rejected by `rejectAll`. */
+  poison(error: DaxkvError): void
+  /** What is staged and in no record could not be committed, and nothing was stored: it must be forgotten. */
+  abandon(error: unknown): void
+  /** A group has become a record by itself. */
+  recorded(): void
+  /** Transactions have been applied: positions in pages mean nothing any more. */
+  applied(): void
+  /** True while a transaction is open. */
+  inTransaction(): boolean
+}
+
+export class Pipeline {
+  private group: Settlements | undefined
+  /** Groups (and flushes) that wait for a record to be durable, in its order. */
+  private waiting: { readonly record: number; readonly settlements: Settlements }[] = []
+  private barrier: Barrier = 'none'
+  /** Last record the log barrier under way covers. */
+  private barrierRecord = 0
+  private anchor: AnchorState = 'none'
+  private anchorPutOff = false
+  private checkpointWanted = false
+  private scheduled = false
+  private stopped = false
+  private timer: NodeJS.Timeout | undefined
+  /** When the oldest record was written that no barrier covers yet; 0 when there is none. */
+  private oldestWrittenMs = 0
+  /** Frames of the tip that were there when the last group became a record. */
+  private recordedFrames = 0
+  /** Last record of a relaxed commit. Until it is applied plain reads see the tip. */
+  private relaxedRecord = 0
+  /** More staged pages than this close a group, or start the background barrier early. */
+  private readonly frameLimit: number
+  private readonly relaxedIntervalMs: number
+
+  constructor(
+    private readonly memory: PersistentMemory,
+    private readonly space: PageSpace,
+    private readonly allocator: Allocator,
+    private readonly committer: RedoCommitter,
+    private readonly host: PipelineHost,
+    options: { readonly ringPages: number; readonly stagingFrames: number; readonly relaxedIntervalMs: number },
+  ) {
+    // A record of that many pages fits half of the ring, so that the next one can be written while it is in flight.
+    this.frameLimit = Math.max(8, Math.min(options.ringPages >>> 1, options.stagingFrames >>> 2))
+    this.relaxedIntervalMs = options.relaxedIntervalMs
+  }
+
+  /** Whether anything is staged, written or under way. */
+  get busy(): boolean {
+    return (
+      this.group !== undefined ||
+      this.barrier !== 'none' ||
+      this.anchor !== 'none' ||
+      this.committer.hasUnapplied ||
+      this.waiting.length !== 0
+    )
+  }
+
+  /** Whether transactions see anything that is not durable. */
+  get hasVolatile(): boolean {
+    return this.group !== undefined || this.committer.hasUnapplied
+  }
+
+  get hasUnapplied(): boolean {
+    return this.committer.hasUnapplied
+  }
+
+  /** Whether plain reads must see what is staged: a relaxed commit is acknowledged before it is in its place. */
+  get showsStaged(): boolean {
+    return this.relaxedRecord > this.committer.appliedRecord
+  }
+
+  /** The promise of an operation that has just been staged, or (without one) of everything before this call. */
+  queue(result: OperationResult): Promise<OperationResult> {
+    const promise = (this.group ??= new Settlements()).add(result)
+    if (!this.scheduled && this.barrier === 'none') this.schedule()
+    // Bounds memory, and the length of the record.
+    if (this.space.frameCount - this.recordedFrames > this.frameLimit) this.closeGroup()
+    return promise
+  }
+
+  /** Commits everything staged, durably; answers whether there was anything. */
+  commitNow(): boolean {
+    const { committer } = this
+    this.settle()
+    if (committer.hasUnapplied) {
+      const outcome = committer.writeRecord()
+      if (outcome !== 'must wait') {
+        this.handOver()
+        this.drain()
+        this.allocator.committed()
+        return outcome === 'written'
+      }
+      this.finishCheckpoint()
+    }
+    this.storeWantedAnchor()
+    const stored = committer.commit()
+    // The fence of that commit covers the anchor, too; an intermediate checkpoint may have replaced it.
+    if (stored) this.anchorIsDurable()
+    this.space.clear()
+    this.recordedFrames = 0
+    this.allocator.committed()
+    if (this.group !== undefined) this.host.applied()
+    this.handOver()
+    this.acknowledge()
+    if (this.anchor !== 'none') this.schedule()
+    return stored
+  }
+
+  /**
+   * Commits everything staged so that it survives the end of the process, and becomes durable within the interval. Call
+   * `bound` when the transaction is over.
+   */
+  commitRelaxed(): boolean {
+    const { committer } = this
+    // At most one record may be under way together with an anchor.
+    if (this.anchor === 'stored' || (this.anchor === 'wanted' && this.barrier === 'none')) this.finishCheckpoint()
+    const outcome = committer.writeRecord()
+    if (outcome === 'must wait') return this.commitNow()
+    // Also when it changed nothing: what is acknowledged with it (a key is gone) may rest on what is not applied yet.
+    this.relaxedRecord = committer.records
+    if (outcome === 'nothing' && this.group === undefined) return false
+    this.allocator.settled()
+    if (this.group !== undefined) {
+      this.handOver()
+      if (this.barrier === 'none') this.schedule()
+    }
+    return outcome === 'written'
+  }
+
+  /** Waits for the barrier under way and does what follows it; nothing new is started. */
+  settle(): void {
+    if (this.barrier === 'none') return
+    this.memory.finishBarrier()
+    this.barrierHasEnded()
+    // Its end would have seen to what has been collected meanwhile; who waited for it may be an operation that fails yet.
+    if (this.group !== undefined || this.waiting.length !== 0 || this.anchor !== 'none') this.schedule()
+  }
+
+  /** Makes every record durable and applies it, and finishes a checkpoint under way; what is collected stays staged. */
+  drain(): void {
+    const { committer, memory } = this
+    this.settle()
+    this.storeWantedAnchor()
+    // A checkpoint in the middle of a commit may have put another anchor in its place, which is durable.
+    if (this.anchor === 'stored' && !committer.checkpointUnderWay) this.anchor = 'none'
+    if (!committer.hasUnapplied && this.anchor !== 'stored') return
+    memory.program[0] = OP_FENCE
+    memory.run(1)
+    this.oldestWrittenMs = 0
+    this.anchorIsDurable()
+    this.applyThrough(committer.records)
+    // What these records have freed may be allocated, unless something staged on top could still be rolled back.
+    if (this.space.stagedCount === 0) this.allocator.committed()
+  }
+
+  /** Finishes the checkpoint whose data is durable: a wait for what is written, and one for the anchor. */
+  private finishCheckpoint(): void {
+    this.drain()
+    if (this.anchor !== 'none') this.drain()
+  }
+
+  /** Everything is durable and in its place afterwards. */
+  finish(): void {
+    this.commitNow()
+    this.finishCheckpoint()
+  }
+
+  /** Begins a checkpoint in the background, or notes that one is wanted as soon as the barrier under way has ended. */
+  requestCheckpoint(): void {
+    this.checkpointWanted = true
+    if (this.barrier === 'none') this.advance()
+  }
+
+  /** Drops what is staged no more, at the end of a transaction. */
+  tidy(): void {
+    if (this.host.inTransaction() || this.space.frameCount === 0) return
+    this.space.sweep()
+    this.recordedFrames = 0
+    this.host.applied()
+  }
+
+  rejectAll(error: unknown): void {
+    this.stop()
+    const { group, waiting } = this
+    this.group = undefined
+    this.waiting = []
+    for (const { settlements } of waiting) settlements.reject(error)
+    group?.reject(error)
+  }
+
+  /** The operations of the group being collected have been forgotten. */
+  rejectGroup(error: unknown): void {
+    const { group } = this
+    this.group = undefined
+    this.recordedFrames = 0
+    group?.reject(error)
+  }
+
+  stop(): void {
+    this.stopped = true
+    clearTimeout(this.timer)
+  }
+
+  /** The next step, in the next turn of the event loop: what the callers of this turn still put belongs to the same group. */
+  private schedule(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    setImmediate(() => {
+      this.scheduled = false
+      this.advance()
+    })
+  }
+
+  /** Starts the barrier that is due, if none is under way. */
+  private advance(): void {
+    if (this.stopped || this.barrier !== 'none' || this.host.inTransaction()) return
+    try {
+      this.storeWantedAnchor()
+      if (this.anchor === 'none' && this.checkpointDue) this.startBarrier('data')
+      else {
+        if (this.group !== undefined && !this.writeGroup()) return
+        if (this.committer.hasUnapplied || this.anchor === 'stored') this.startBarrier('log')
+        else this.acknowledge()
+      }
+    } catch (error) {
+      this.host.poison(error as DaxkvError)
+    }
+  }
+
+  private get checkpointDue(): boolean {
+    return (this.checkpointWanted || this.committer.checkpointDue) && this.committer.canCheckpoint
+  }
+
+  /** False when the group could not become a record, and has been committed or given up instead. */
+  private writeGroup(): boolean {
+    const outcome = this.committer.writeRecord()
+    if (outcome !== 'must wait') {
+      if (outcome === 'written') this.host.recorded()
+      this.recordedFrames = this.space.frameCount
+      this.handOver()
+      return true
+    }
+    try {
+      this.commitNow()
+    } catch (error) {
+      this.host.abandon(error)
+    }
+    return false
+  }
+
+  /** The group is in a record (or changed nothing, and waits for what was before it). */
+  private handOver(): void {
+    const { group } = this
+    if (group === undefined) return
+    this.group = undefined
+    this.waiting.push({ record: this.committer.records, settlements: group })
+  }
+
+  /** A group that has grown large: at most one msync is waited for. */
+  private closeGroup(): void {
+    this.settleOrPoison()
+    this.tidy()
+    this.advance()
+  }
+
+  /** After a relaxed commit: starts the background barrier when it is due, waits for it where room runs out. */
+  bound(): void {
+    const { committer, space, frameLimit } = this
+    // Timers do not fire while a program writes in a loop.
+    const now = performance.now()
+    if (this.oldestWrittenMs === 0) this.oldestWrittenMs = now
+    if (this.barrier !== 'none') {
+      if (space.frameCount <= 2 * frameLimit && !committer.ringIsAlmostFull) return
+      this.settle()
+      this.tidy()
+    }
+    const late = now - this.oldestWrittenMs > this.relaxedIntervalMs
+    if (late || space.frameCount > frameLimit || committer.checkpointDue) this.advance()
+    else if (this.timer === undefined && !this.scheduled) this.startTimer()
+  }
+
+  private startTimer(delayMs = this.relaxedIntervalMs): void {
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      this.advance()
+    }, delayMs)
+    // An unref'd timer keeps no process alive; closing the store flushes.
+    this.timer.unref()
+  }
+
+  private startBarrier(barrier: 'log' | 'data'): void {
+    this.barrier = barrier
+    this.barrierRecord = this.committer.records
+    if (barrier === 'data') {
+      this.checkpointWanted = false
+      this.committer.beginCheckpoint()
+    } else {
+      this.oldestWrittenMs = 0
+      this.allocator.sealed()
+    }
+    this.memory.startBarrier(barrier === 'data', this.onBarrierEnd)
+  }
+
+  private readonly onBarrierEnd = (error: DaxkvError | undefined): void => {
+    if (this.stopped) return
+    if (error !== undefined) {
+      this.barrier = 'none'
+      this.host.poison(error)
+      return
+    }
+    try {
+      this.barrierHasEnded()
+      this.tidy()
+    } catch (failure) {
+      this.host.poison(failure as DaxkvError)
+      return
+    }
+    // Not at once: what is put by those whose promises have just been resolved belongs to the next group.
+    if (this.group !== undefined || this.waiting.length !== 0 || this.anchor !== 'none' || this.checkpointDue)
+      this.schedule()
+    else if (this.committer.hasUnapplied) this.waitForInterval()
+  }
+
+  /** Relaxed commits were written while that barrier was under way: their interval has begun already. */
+  private waitForInterval(): void {
+    const left = this.oldestWrittenMs + this.relaxedIntervalMs - performance.now()
+    if (left <= 0) this.schedule()
+    else if (this.timer === undefined) this.startTimer(left)
+  }
+
+  private barrierHasEnded(): void {
+    const { barrier } = this
+    this.barrier = 'none'
+    if (barrier === 'data') {
+      this.anchor = 'wanted'
+      return
+    }
+    this.anchorIsDurable()
+    this.applyThrough(this.barrierRecord)
+    this.allocator.applied()
+  }
+
+  private applyThrough(record: number): void {
+    this.committer.applyThrough(record)
+    this.host.applied()
+    this.acknowledge()
+  }
+
+  /** Resolves what waits for records that are durable and applied. */
+  private acknowledge(): void {
+    const { waiting } = this
+    const { appliedRecord } = this.committer
+    let count = 0
+    while (count < waiting.length && waiting[count].record <= appliedRecord) waiting[count++].settlements.resolve()
+    if (count > 0) waiting.splice(0, count)
+  }
+
+  /** Stores the anchor of a checkpoint whose data is durable, as soon as no record is on its way. */
+  private storeWantedAnchor(): void {
+    if (this.anchor !== 'wanted') return
+    if (!this.committer.checkpointUnderWay) {
+      // Growth has found the ring full since, and finished a checkpoint of its own.
+      this.anchor = 'none'
+      this.anchorPutOff = false
+      return
+    }
+    if (this.committer.hasUnapplied) {
+      if (!this.anchorPutOff) {
+        // Their barrier comes first.
+        this.anchorPutOff = true
+        return
+      }
+      // Relaxed commits have written more of them in the meantime: one short wait.
+      this.memory.program[0] = OP_FENCE
+      this.memory.run(1)
+      this.applyThrough(this.committer.records)
+    }
+    this.anchorPutOff = false
+    try {
+      this.committer.storeAnchor()
+    } catch (error) {
+      if (isPersistFailure(error)) throw error
+      // No memory for it: nothing was stored, and nobody who only commits needs to know. It is tried again.
+      return
+    }
+    this.anchor = 'stored'
+  }
+
+  private anchorIsDurable(): void {
+    if (this.anchor !== 'stored') return
+    this.anchor = 'none'
+    if (this.committer.checkpointUnderWay) this.committer.anchorDurable()
+  }
+
+  private settleOrPoison(): void {
+    try {
+      this.settle()
+    } catch (error) {
+      this.host.poison(error as DaxkvError)
+    }
+  }
+}

@@ -1,0 +1,177 @@
+/** Relaxed commits: what they cost, what survives, and what makes them durable. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { storeOn } from '../../src/api/open.js'
+import type { StoreHandle } from '../../src/api/store.js'
+import { open } from '../../src/index.js'
+import { Engine, type EngineOptions } from '../../src/tx/engine.js'
+import { KeptMemory, poolPath } from './support.js'
+
+const PAGE_OPTIONS: EngineOptions = { logSizeBytes: 256 * 1024, durability: 'relaxed', relaxedIntervalMs: 60_000 }
+
+function relaxedStore(options: EngineOptions = {}, image?: Uint8Array): { store: StoreHandle; memory: KeptMemory } {
+  const memory = new KeptMemory({
+    sizeBytes: image?.length ?? 2 * 1024 * 1024,
+    segmentShift: 12,
+    granularity: 'page',
+    record: true,
+    ...(image === undefined ? {} : { image }),
+  })
+  memory.barriersEnd = 'on demand'
+  return { store: storeOn(Engine.open('relaxed', { memory, ...PAGE_OPTIONS, ...options })), memory }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+test('a relaxed put costs no msync, is read at once, and survives the end of the process', () => {
+  const { store, memory } = relaxedStore()
+  const before = { ...memory.counters }
+  for (let i = 0; i < 20; i++) store.put(i % 7, `value ${i}`)
+  store.transaction(() => {
+    store.put('t', 1)
+    store.delete(0)
+  })
+  assert.equal(memory.counters.syncs, before.syncs)
+  assert.equal(memory.counters.fences, before.fences)
+  const rows = [...store.range()]
+  assert.equal(rows.length, 7)
+  assert.equal(store.get(5), 'value 19')
+  const { store: again } = relaxedStore({}, memory.image())
+  assert.equal(again.stats().recovery.outcome, 'replayed')
+  assert.deepEqual([...again.range()], rows)
+  assert.deepEqual(again.check().problems, [])
+  again.close()
+  store.close()
+})
+
+test('on a file a relaxed put costs no msync either', (t) => {
+  const store = open(poolPath(t), { forceGranularity: 'page', durability: 'relaxed', relaxedIntervalMs: 60_000 })
+  store.put('first', 1)
+  const before = store.stats().counters.syncs
+  for (let i = 0; i < 200; i++) store.put(i, i)
+  assert.equal(store.stats().counters.syncs, before)
+  store.flushSync()
+  assert.equal(store.stats().counters.syncs, before + 1)
+  store.close()
+})
+
+test('flush makes everything before it durable with one msync, and changes nothing for readers', async () => {
+  const { store, memory } = relaxedStore()
+  for (let i = 0; i < 10; i++) store.put(i, i)
+  const syncs = memory.counters.syncs
+  const flushed = store.flush()
+  store.put(3, 'after')
+  await turn()
+  store.put(4, 'after')
+  assert.equal(memory.counters.syncs, syncs + 1)
+  assert.ok(memory.barrierUnderWay)
+  memory.endBarrier()
+  await flushed
+  assert.deepEqual([store.get(3), store.get(4), store.get(5)], ['after', 'after', 5])
+  store.flushSync()
+  assert.deepEqual([store.get(3), store.get(4), store.get(5)], ['after', 'after', 5])
+  await store.flush()
+  store.close()
+})
+
+test('the background msync comes by itself, and its timer keeps no process alive', async () => {
+  const { store, memory } = relaxedStore({ relaxedIntervalMs: 5 })
+  memory.endBarrier()
+  memory.barriersEnd = 'soon'
+  store.put('a', 1)
+  const before = memory.counters.backgroundSyncs
+  for (let tries = 0; tries < 1000 && memory.counters.backgroundSyncs === before; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  assert.equal(memory.counters.backgroundSyncs, before + 1)
+  assert.equal(store.get('a'), 1)
+  store.close()
+})
+
+test('a synchronous commit in a relaxed store makes everything before it durable with one msync', () => {
+  const { store, memory } = relaxedStore()
+  for (let i = 0; i < 10; i++) store.put(i, i)
+  const syncs = memory.counters.syncs
+  store.put('s', 1, { durability: 'sync' })
+  assert.equal(memory.counters.syncs, syncs + 1)
+  assert.equal(store.count(), 11)
+  store.put('r', 1)
+  store.transaction(() => store.put('s', 2), { durability: 'sync' })
+  assert.equal(memory.counters.syncs, syncs + 2)
+  store.close()
+})
+
+test('a relaxed commit in a synchronous store is acknowledged at once, asynchronous puts with it when they are durable', async () => {
+  const { store, memory } = relaxedStore({ durability: 'sync' })
+  const syncs = memory.counters.syncs
+  const put = store.putAsync('a', 1)
+  store.put('b', 2, { durability: 'relaxed' })
+  assert.equal(memory.counters.syncs, syncs)
+  assert.equal(store.get('b'), 2)
+  await turn()
+  memory.endBarrier()
+  await put
+  assert.deepEqual([...store.values()], [1, 2])
+  store.close()
+})
+
+test('durability is checked, and has no place inside a transaction', () => {
+  const { store } = relaxedStore()
+  assert.throws(() => store.put(1, 1, { durability: 'never' as never }), { code: 'INVALID_ARGUMENT' })
+  assert.throws(() => store.put(1, 1, { durable: true } as never), { code: 'UNKNOWN_OPTION' })
+  store.transaction(() => {
+    assert.throws(() => store.put(1, 1, { durability: 'sync' }), { code: 'INVALID_ARGUMENT' })
+    assert.throws(
+      () => {
+        store.flushSync()
+      },
+      { code: 'BUSY' },
+    )
+  })
+  store.close()
+})
+
+test('thousands of relaxed commits in one turn go round the ring and through checkpoints', async (t) => {
+  const path = poolPath(t)
+  const options = { forceGranularity: 'page', durability: 'relaxed', logSizeBytes: 128 * 1024 } as const
+  const store = open(path, options)
+  const expected = new Map<number, string>()
+  for (let i = 0; i < 3000; i++) {
+    const key = (i * 7919) % 500
+    if (i % 11 === 0) {
+      store.delete(key)
+      expected.delete(key)
+    } else {
+      const value = i % 97 === 0 ? 'v'.repeat(20_000) : `value ${i}`
+      store.put(key, value)
+      expected.set(key, value)
+    }
+    if (i % 500 === 0) await turn()
+  }
+  const sorted = [...expected].sort(([a], [b]) => a - b)
+  assert.deepEqual([...store.range()], sorted)
+  assert.ok(store.stats().checkpoints > 5)
+  assert.deepEqual(store.check().problems, [])
+  store.close()
+  const again = open(path, options)
+  assert.equal(again.stats().recovery.outcome, 'clean')
+  assert.deepEqual([...again.range()], sorted)
+  again.close()
+})
+
+test('a background msync that fails poisons the store; what was flushed before is found again', async () => {
+  const { store, memory } = relaxedStore()
+  store.put('a', 1)
+  store.flushSync()
+  store.put('b', 1)
+  const flushed = store.flush()
+  await turn()
+  memory.failAfterEvents(0)
+  memory.endBarrier()
+  await assert.rejects(flushed, { code: 'PERSIST_FAILED' })
+  assert.throws(() => store.get('a'), { code: 'POISONED' })
+  store.close()
+  const { store: again } = relaxedStore({}, memory.image())
+  assert.equal(again.get('a'), 1)
+  again.close()
+})

@@ -1,0 +1,40 @@
+/**
+ * Power failures and kills around commits that are not waited for: between a record and its barrier, while the barrier is
+ * under way and the next group is collected, between its end and the copying in place, around checkpoints in the background.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { exploreGroups, recordGroups } from '../../crash-tests/src/group-recording.js'
+import { ready } from '../../src/pmem/xxh64.js'
+import { engineOptions, explorerOfBoth } from '../../crash-tests/src/redo-support.js'
+
+await ready
+
+const MIXTURES = [
+  { name: 'groups', logPages: 12, weights: { sync: 0, relaxed: 0, group: 1 } },
+  { name: 'groups and synchronous commits', logPages: 16, weights: { sync: 1, relaxed: 0, group: 3 } },
+  { name: 'relaxed commits', logPages: 12, weights: { sync: 0, relaxed: 1, group: 0 } },
+  { name: 'relaxed and synchronous commits', logPages: 24, weights: { sync: 1, relaxed: 5, group: 0 } },
+  { name: 'groups, relaxed and synchronous commits', logPages: 20, weights: { sync: 1, relaxed: 3, group: 3 } },
+] as const
+
+MIXTURES.forEach(({ name, logPages, weights }, index) => {
+  test(`${name} survive power failures and kills at every point`, async () => {
+    const recordings = await recordGroups({
+      seed: 21 + index,
+      steps: 90,
+      initialPages: 40 + logPages,
+      stepsPerTrace: 10,
+      weights,
+      engineOptions: () => engineOptions('redo', logPages),
+    })
+    const explorer = explorerOfBoth('page', logPages)
+    for (const recording of recordings) {
+      exploreGroups(explorer, recording, { model: 'page', points: 'frontier', exhaustiveLimit: 24, samples: 24 })
+      exploreGroups(explorer, recording, { model: 'page', exhaustiveLimit: 2, samples: 2, torn: false })
+      exploreGroups(explorer, recording, { model: 'kill', exhaustiveLimit: 1, samples: 1, torn: false })
+    }
+    const { replayed, distinct } = explorer.counts
+    assert.ok(replayed > 500 && distinct > 2000, JSON.stringify(explorer.counts))
+  })
+})
