@@ -38,13 +38,19 @@ static uint64_t hash_page_lines(const uint8_t *page, uint32_t page_id, uint64_t 
   return hash;
 }
 
-static void run_checksum(struct pool *pool, const uint32_t *words) {
-  const uint8_t *committed = pool_write_page(pool, words[1]);
-  uint8_t *staged = pool_frame(pool, words[2]);
-  uint64_t mask = join_words(words + 3);
-  uint64_t checksum = load_checksum(committed) ^ hash_page_lines(committed, words[1], mask) ^
-                      hash_page_lines(staged, words[1], mask);
+/* From a version of the page whose checksum is right, and which differs in the masked lines only. */
+static void update_checksum(uint8_t *staged, const uint8_t *base, uint32_t page_id, uint64_t mask) {
+  uint64_t checksum =
+      load_checksum(base) ^ hash_page_lines(base, page_id, mask) ^ hash_page_lines(staged, page_id, mask);
   memcpy(staged, &checksum, sizeof checksum);
+}
+
+static void run_checksum(struct pool *pool, const uint32_t *words) {
+  update_checksum(pool_frame(pool, words[2]), pool_write_page(pool, words[1]), words[1], join_words(words + 3));
+}
+
+static void run_checksum_from(struct pool *pool, const uint32_t *words) {
+  update_checksum(pool_frame(pool, words[2]), pool_frame(pool, words[3]), words[1], join_words(words + 4));
 }
 
 static void run_checksum_fresh(struct pool *pool, const uint32_t *words) {
@@ -108,12 +114,14 @@ static int run_operation(struct pool *pool, const uint32_t *words) {
     case OP_CHECKSUM_FRESH:
       run_checksum_fresh(pool, words);
       return 0;
+    case OP_CHECKSUM_FROM:
+      run_checksum_from(pool, words);
+      return 0;
     case OP_STORE:
       run_store(pool, words);
       return 0;
     case OP_RECORD:
-      record_write(pool, words);
-      return 0;
+      return record_write(pool, words);
     case OP_FLUSH:
       run_flush(pool, words);
       return 0;
@@ -121,7 +129,7 @@ static int run_operation(struct pool *pool, const uint32_t *words) {
       run_store_lazy(pool, words);
       return 0;
     case OP_APPLY:
-      return record_apply(pool, words[1], words[2]);
+      return record_apply(pool, words);
     default:
       return run_sync_all(pool);
   }

@@ -62,6 +62,8 @@ static void release(struct pool *pool) {
   pool->chunks = NULL;
   free(pool->spans);
   pool->spans = NULL;
+  free(pool->record_bytes);
+  pool->record_bytes = NULL;
   unmap_private(pool->program, pool->program_words * sizeof *pool->program);
   pool->program = NULL;
   unmap_private(pool->segments, SEGMENTS_MAX * sizeof *pool->segments);

@@ -120,6 +120,9 @@ struct pool {
   struct dirty_range dirty;
   struct fault_queue faults;
   struct page_span *spans;
+  /* Where a record of many pages is put together before it is written to the file. */
+  uint8_t *record_bytes;
+  size_t record_capacity;
   size_t span_capacity;
   dev_t device;
   ino_t inode;

@@ -15,7 +15,8 @@ enum opcode {
   OP_FLUSH = 6,
   OP_SYNC_ALL = 7,
   OP_STORE_LAZY = 8,
-  OP_APPLY = 9
+  OP_APPLY = 9,
+  OP_CHECKSUM_FROM = 10
 };
 
 enum record_kind { RECORD_UNDO = 1, RECORD_REDO = 2 };
@@ -26,9 +27,13 @@ enum record_kind { RECORD_UNDO = 1, RECORD_REDO = 2 };
 /* Words of an operation of fixed length, or 0 for OP_RECORD and for what is no operation. */
 static inline unsigned fixed_length(uint32_t opcode) {
   static const uint8_t lengths[] = {[OP_FENCE] = 1, [OP_CHECKSUM] = 5, [OP_CHECKSUM_FRESH] = 3, [OP_STORE] = 5,
-                                    [OP_FLUSH] = 4, [OP_SYNC_ALL] = 1, [OP_STORE_LAZY] = 5,   [OP_APPLY] = 3};
+                                    [OP_FLUSH] = 4, [OP_SYNC_ALL] = 1, [OP_STORE_LAZY] = 5,   [OP_APPLY] = 4,
+                                    [OP_CHECKSUM_FROM] = 6};
   return opcode < sizeof lengths ? lengths[opcode] : 0;
 }
+
+/* The kind word of OP_RECORD: the kind, and the line of the first page on which the record begins. */
+#define RECORD_FIRST_LINE 256u
 
 /* Word numbers within OP_RECORD. */
 enum record_word {
@@ -46,6 +51,12 @@ enum record_word {
 #define ENTRY_WORDS 4u
 
 static inline uint64_t join_words(const uint32_t *words) { return (uint64_t)words[1] << 32 | words[0]; }
+
+static inline uint32_t record_kind(const uint32_t *record) { return record[RECORD_WORD_KIND] % RECORD_FIRST_LINE; }
+
+static inline uint32_t record_first_line(const uint32_t *record) {
+  return record[RECORD_WORD_KIND] / RECORD_FIRST_LINE;
+}
 
 /* The (pageId, frame, maskLo, maskHi) entries of an OP_RECORD. */
 static inline const uint32_t *record_entries(const uint32_t *record) {
@@ -80,10 +91,10 @@ static inline uint64_t record_body_lines(const uint32_t *record) {
  */
 uint64_t validate_operation(struct pool *pool, const uint32_t *words, uint64_t words_left, enum refusal *why);
 
-/* Builds the record and writes it past the cache. Operands are valid. */
-void record_write(struct pool *pool, const uint32_t *record);
+/* Builds the record and writes it. Operands are valid. Returns an errno. */
+int record_write(struct pool *pool, const uint32_t *record);
 
-/* Copies the lines of the redo record in a span of the log to their pages. EIO when no such record is there any more. */
-int record_apply(struct pool *pool, uint32_t log_page, uint32_t log_pages);
+/* Copies the lines of the redo record of an OP_APPLY to their pages. EIO when no such record is there any more. */
+int record_apply(struct pool *pool, const uint32_t *words);
 
 #endif

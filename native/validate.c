@@ -20,6 +20,8 @@ static enum refusal check_log_span(const struct pool *pool, uint32_t first, uint
   return first >> pool->segment_shift == (first + pages - 1) >> pool->segment_shift ? REFUSED_NOT : REFUSED_SLOT;
 }
 
+static enum refusal check_line(uint32_t line) { return line < LINES_PER_PAGE ? REFUSED_NOT : REFUSED_SLOT; }
+
 static enum refusal check_mask(const uint32_t *mask) { return join_words(mask) != 0 ? REFUSED_NOT : REFUSED_MASK; }
 
 static enum refusal check_staged(const struct pool *pool, const uint32_t *page_and_frame) {
@@ -82,7 +84,7 @@ static enum refusal check_entries(struct pool *pool, const uint32_t *record) {
   const uint32_t *entry = record_entries(record);
   size_t span_count = (size_t)record[RECORD_WORD_EXTENT_COUNT] + 1;
   for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
-    bool in_pool = record[RECORD_WORD_KIND] == RECORD_REDO && entry[1] == FRAME_IN_POOL;
+    bool in_pool = record_kind(record) == RECORD_REDO && entry[1] == FRAME_IN_POOL;
     enum refusal why = in_pool ? check_page(pool, entry[0]) : check_staged(pool, entry);
     if (why == REFUSED_NOT) why = check_mask(entry + 2);
     if (why != REFUSED_NOT) return why;
@@ -96,8 +98,11 @@ static uint64_t validate_record(struct pool *pool, const uint32_t *record, uint6
   if (words_left < RECORD_WORDS) return 0;
   uint64_t length = record_length(record);
   if (length > words_left) return 0;
-  uint32_t kind = record[RECORD_WORD_KIND], page_count = record[RECORD_WORD_PAGE_COUNT];
+  uint32_t kind = record_kind(record), first_line = record_first_line(record);
+  uint32_t page_count = record[RECORD_WORD_PAGE_COUNT];
   *why = kind == RECORD_UNDO || kind == RECORD_REDO ? REFUSED_NOT : REFUSED_KIND;
+  if (*why == REFUSED_NOT) *why = check_line(first_line);
+  if (*why == REFUSED_NOT && first_line > 0 && record[RECORD_WORD_EXTENT_COUNT] > 0) *why = REFUSED_SLOT;
   /* An empty transaction writes nothing: a record of no pages could be mistaken for a zeroed log. */
   if (*why == REFUSED_NOT && page_count == 0) *why = REFUSED_COUNT;
   uint64_t capacity_pages = 0;
@@ -106,7 +111,7 @@ static uint64_t validate_record(struct pool *pool, const uint32_t *record, uint6
   if (*why != REFUSED_NOT) return 0;
   uint64_t lines = record_lines(record[RECORD_WORD_EXTENT_COUNT], page_count, record_body_lines(record));
   /* The total is a u32 field of the header. */
-  if (lines > capacity_pages * LINES_PER_PAGE || lines > UINT32_MAX) *why = REFUSED_FIT;
+  if (lines > capacity_pages * LINES_PER_PAGE - first_line || lines > UINT32_MAX) *why = REFUSED_FIT;
   return *why == REFUSED_NOT ? length : 0;
 }
 
@@ -120,12 +125,16 @@ uint64_t validate_operation(struct pool *pool, const uint32_t *words, uint64_t w
   if (length > words_left) return 0;
   *why = REFUSED_NOT;
   bool stores = opcode == OP_STORE || opcode == OP_STORE_LAZY;
-  if (opcode == OP_CHECKSUM || opcode == OP_CHECKSUM_FRESH || stores) *why = check_staged(pool, words + 1);
+  bool checksums = opcode == OP_CHECKSUM || opcode == OP_CHECKSUM_FROM;
+  const uint32_t *mask = opcode == OP_CHECKSUM_FROM ? words + 4 : words + 3;
+  if (checksums || opcode == OP_CHECKSUM_FRESH || stores) *why = check_staged(pool, words + 1);
+  if (*why == REFUSED_NOT && opcode == OP_CHECKSUM_FROM) *why = check_frame(pool, words[3]);
   if (opcode == OP_FLUSH) *why = check_page(pool, words[1]);
   if (opcode == OP_APPLY) *why = check_log_span(pool, words[1], words[2]);
-  if (*why == REFUSED_NOT && (opcode == OP_CHECKSUM || stores)) *why = check_mask(words + 3);
+  if (*why == REFUSED_NOT && opcode == OP_APPLY) *why = check_line(words[3]);
+  if (*why == REFUSED_NOT && (checksums || stores)) *why = check_mask(mask);
   if (*why == REFUSED_NOT && opcode == OP_FLUSH) *why = check_mask(words + 2);
   /* The checksum field lies in line 0, so a mask without it would leave the new checksum unstored. */
-  if (*why == REFUSED_NOT && opcode == OP_CHECKSUM && (words[3] & 1u) == 0) *why = REFUSED_MASK;
+  if (*why == REFUSED_NOT && checksums && (mask[0] & 1u) == 0) *why = REFUSED_MASK;
   return *why == REFUSED_NOT ? length : 0;
 }

@@ -5,12 +5,14 @@ import {
   OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
+  OP_CHECKSUM_FROM,
   OP_FENCE,
   OP_FLUSH,
   OP_RECORD,
   OP_STORE,
   OP_STORE_LAZY,
   OP_SYNC_ALL,
+  operationWords,
 } from '../../src/pmem/program.js'
 import { ROOT } from '../src/bundle.js'
 import { RecordingMemory } from '../src/replay-memory.js'
@@ -88,25 +90,20 @@ function operationNames(program: Uint32Array, words: number): string[] {
   let fences = 0
   for (let at = 0; at < words;) {
     const operation = program[at]
-    if (operation === OP_RECORD) {
-      names.push('RECORD')
-      at += 12 + program[at + 10] * 2 + program[at + 11] * 4
-      continue
-    }
-    const { name, length } = OPERATIONS[operation]
-    names.push(operation === OP_FENCE ? `${name} ${++fences}` : name)
-    at += length
+    names.push(operation === OP_FENCE ? `FENCE ${++fences}` : OPERATION_NAMES[operation])
+    at += operationWords(program, at)
   }
   return names
 }
 
-const OPERATIONS: Readonly<Record<number, { readonly name: string; readonly length: number }>> = {
-  [OP_FENCE]: { name: 'FENCE', length: 1 },
-  [OP_SYNC_ALL]: { name: 'SYNC_ALL', length: 1 },
-  [OP_CHECKSUM]: { name: 'CHECKSUM', length: 5 },
-  [OP_CHECKSUM_FRESH]: { name: 'CHECKSUM_FRESH', length: 3 },
-  [OP_STORE]: { name: 'STORE', length: 5 },
-  [OP_STORE_LAZY]: { name: 'STORE_LAZY', length: 5 },
-  [OP_APPLY]: { name: 'APPLY', length: 3 },
-  [OP_FLUSH]: { name: 'FLUSH', length: 4 },
+const OPERATION_NAMES: Readonly<Record<number, string>> = {
+  [OP_SYNC_ALL]: 'SYNC_ALL',
+  [OP_CHECKSUM]: 'CHECKSUM',
+  [OP_CHECKSUM_FRESH]: 'CHECKSUM_FRESH',
+  [OP_CHECKSUM_FROM]: 'CHECKSUM_FROM',
+  [OP_STORE]: 'STORE',
+  [OP_STORE_LAZY]: 'STORE_LAZY',
+  [OP_RECORD]: 'RECORD',
+  [OP_APPLY]: 'APPLY',
+  [OP_FLUSH]: 'FLUSH',
 }

@@ -8,7 +8,7 @@ import type { Recording } from './recording.js'
 import { RecordingMemory } from './replay-memory.js'
 import { SEGMENT_SHIFT } from './workload.js'
 import type { StepKind } from './workload.js'
-import { OP_FENCE, OP_RECORD, OP_STORE, OP_SYNC_ALL, PAGE_BYTES } from '../../src/pmem/program.js'
+import { OP_FENCE, OP_RECORD, OP_STORE, OP_SYNC_ALL, operationWords, PAGE_BYTES } from '../../src/pmem/program.js'
 import { Allocator } from '../../src/pool/allocator.js'
 import { decodeAnchor, encodeAnchor } from '../../src/pool/anchor.js'
 import type { Anchor } from '../../src/pool/anchor.js'
@@ -38,10 +38,9 @@ export function mutantMemory(
 }
 
 function operationsOf(program: Uint32Array): Operation[] {
-  const lengths: Record<number, number> = { 1: 1, 2: 5, 3: 3, 4: 5, 6: 4, 7: 1, 8: 5 }
   const operations: Operation[] = []
   for (let at = 0; at < program.length;) {
-    const length = program[at] === OP_RECORD ? 12 + program[at + 10] * 2 + program[at + 11] * 4 : lengths[program[at]]
+    const length = operationWords(program, at)
     operations.push([...program.subarray(at, at + length)])
     at += length
   }

@@ -9,6 +9,7 @@ import {
   OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
+  OP_CHECKSUM_FROM,
   OP_FENCE,
   OP_FLUSH,
   OP_RECORD,
@@ -17,6 +18,7 @@ import {
   OP_SYNC_ALL,
   PAGE_BYTES,
   PAGE_SHIFT,
+  RECORD_FIRST_LINE,
   RECORD_HEADER_BYTES,
   RECORD_MAGIC,
   RECORD_OFFSET_EPOCH,
@@ -105,6 +107,10 @@ export class ProgramRunner {
           this.#checksumFresh(program[at + 1], program[at + 2])
           at += 3
           break
+        case OP_CHECKSUM_FROM:
+          this.#checksumFrom(program[at + 1], program[at + 2], program[at + 3], program[at + 4], program[at + 5])
+          at += 6
+          break
         case OP_STORE:
           this.#store(program[at + 1], program[at + 2], program[at + 3], program[at + 4])
           at += 5
@@ -124,8 +130,8 @@ export class ProgramRunner {
           at += RECORD_OP_HEADER_WORDS + program[at + 10] * 2 + program[at + 11] * 4
           break
         case OP_APPLY:
-          this.#applyRecord(program[at + 1], program[at + 2])
-          at += 3
+          this.#applyRecord(program[at + 1], program[at + 2], program[at + 3])
+          at += 4
           break
         case OP_SYNC_ALL:
           target.syncAll()
@@ -189,16 +195,30 @@ export class ProgramRunner {
   }
 
   #checksum(pageId: number, frame: number, maskLo: number, maskHi: number): void {
-    const pool = this.#pageView(pageId)
-    const poolBase = this.#pageBase(pageId)
+    this.#updateChecksum(pageId, frame, this.#pageView(pageId), this.#pageBase(pageId), maskLo, maskHi)
+  }
+
+  #checksumFrom(pageId: number, frame: number, baseFrame: number, maskLo: number, maskHi: number): void {
+    this.#updateChecksum(pageId, frame, this.#frameView(baseFrame), frameBase(baseFrame), maskLo, maskHi)
+  }
+
+  /** From a version of the page whose checksum is right, and which differs in the masked lines only. */
+  #updateChecksum(
+    pageId: number,
+    frame: number,
+    version: MemoryView,
+    versionBase: number,
+    maskLo: number,
+    maskHi: number,
+  ): void {
     const staged = this.#frameView(frame)
     const stagedBase = frameBase(frame)
     const hash = this.#hash
-    let lo = pool.u32[poolBase >>> 2]
-    let hi = pool.u32[(poolBase >>> 2) + 1]
+    let lo = version.u32[versionBase >>> 2]
+    let hi = version.u32[(versionBase >>> 2) + 1]
     for (let line = 0; line < LINES_PER_PAGE; line++) {
       if (!hasLine(maskLo, maskHi, line)) continue
-      lineHash(pool.u8, poolBase, pageId, line, hash)
+      lineHash(version.u8, versionBase, pageId, line, hash)
       lo ^= hash[0]
       hi ^= hash[1]
       lineHash(staged.u8, stagedBase, pageId, line, hash)
@@ -242,9 +262,10 @@ export class ProgramRunner {
     const extentCount = program[at + 10]
     const extents = at + RECORD_OP_HEADER_WORDS
     const totalLines = this.#buildRecord(program, at)
+    const firstLine = Math.floor(program[at + 1] / RECORD_FIRST_LINE)
     let page = program[at + 2]
-    let linesLeft = program[at + 3] * LINES_PER_PAGE
-    let line = 0
+    let line = firstLine
+    let linesLeft = program[at + 3] * LINES_PER_PAGE - line
     for (let index = 0, extent = 0; index < totalLines; index++, line++, linesLeft--) {
       if (linesLeft === 0 && extent < extentCount) {
         page = program[extents + extent * 2]
@@ -254,15 +275,15 @@ export class ProgramRunner {
       }
       if (index > 0) this.#storeRecordLine(page + (line >>> LINE_SHIFT), line % LINES_PER_PAGE, index)
     }
-    this.#storeRecordLine(program[at + 2], 0, 0)
+    this.#storeRecordLine(program[at + 2], firstLine, 0)
   }
 
   /** The program wrote the record itself; that it is still there is checked before the first store. */
-  #applyRecord(logPage: number, logPages: number): void {
-    const { segments } = this.#target
+  #applyRecord(logPage: number, logPages: number, firstLine: number): void {
+    const start = firstLine * LINE_BYTES
     const word = (byte: number): number => {
-      const page = logPage + Math.floor(byte / PAGE_BYTES)
-      return this.#pageView(page).u32[(this.#pageBase(page) + (byte % PAGE_BYTES)) >>> 2]
+      const page = logPage + Math.floor((start + byte) / PAGE_BYTES)
+      return this.#pageView(page).u32[(this.#pageBase(page) + ((start + byte) % PAGE_BYTES)) >>> 2]
     }
     const totalLines = word(RECORD_OFFSET_TOTAL_LINES)
     const pageCount = word(RECORD_OFFSET_PAGE_COUNT)
@@ -270,13 +291,21 @@ export class ProgramRunner {
     const sound =
       word(RECORD_OFFSET_MAGIC) === RECORD_MAGIC &&
       word(RECORD_OFFSET_KIND) === RECORD_REDO &&
-      totalLines <= logPages * LINES_PER_PAGE &&
+      word(RECORD_OFFSET_EXTENT_COUNT) === 0 &&
+      totalLines <= logPages * LINES_PER_PAGE - firstLine &&
       recordLines(0, pageCount, lineCount) === totalLines
-    if (!sound || segments.length === 0) throw lostRecord(logPage)
-    let body = (totalLines - lineCount) * LINE_BYTES
+    if (!sound) throw lostRecord(logPage)
+    let covered = 0
     for (let entry = RECORD_HEADER_BYTES, index = 0; index < pageCount; index++, entry += 16) {
       const pageId = word(entry)
-      if (pageId >= this.#target.sizeBytes() / PAGE_BYTES) throw lostRecord(logPage)
+      const inLog = pageId >= logPage && pageId < logPage + logPages
+      if (inLog || pageId >= this.#target.sizeBytes() / PAGE_BYTES) throw lostRecord(logPage)
+      covered += popCount(word(entry + 4)) + popCount(word(entry + 8))
+    }
+    if (covered !== lineCount) throw lostRecord(logPage)
+    let body = start + (totalLines - lineCount) * LINE_BYTES
+    for (let entry = RECORD_HEADER_BYTES, index = 0; index < pageCount; index++, entry += 16) {
+      const pageId = word(entry)
       for (let line = 0; line < LINES_PER_PAGE; line++) {
         if (!hasLine(word(entry + 4), word(entry + 8), line)) continue
         const page = logPage + Math.floor(body / PAGE_BYTES)
@@ -292,7 +321,7 @@ export class ProgramRunner {
 
   /** Builds a record (layout: `program.ts`) in `#record` and returns its length in lines. */
   #buildRecord(program: Uint32Array, at: number): number {
-    const kind = program[at + 1]
+    const kind = program[at + 1] % RECORD_FIRST_LINE
     const saltLo = program[at + 8]
     const saltHi = program[at + 9]
     const extentCount = program[at + 10]
@@ -326,16 +355,13 @@ export class ProgramRunner {
       words[entry + 2] = program[item + 3]
     }
     this.#copyBodies(program, directory, pageCount, kind === RECORD_UNDO, record, bodyOffset)
-    let postImages = record
-    let postOffset = bodyOffset
     if (kind === RECORD_UNDO) {
       if (this.#postImages.byteLength < bodyLines * LINE_BYTES) this.#postImages = scratchView(bodyLines * LINE_BYTES)
-      postImages = this.#postImages
-      postOffset = 0
+      const postImages = this.#postImages
       this.#copyBodies(program, directory, pageCount, false, postImages, 0)
+      xxh64(postImages.u8.subarray(0, bodyLines * LINE_BYTES), saltLo, saltHi, this.#hash)
+      words.set(this.#hash, RECORD_OFFSET_POST_HASH / 4)
     }
-    xxh64(postImages.u8.subarray(postOffset, postOffset + bodyLines * LINE_BYTES), saltLo, saltHi, this.#hash)
-    words.set(this.#hash, RECORD_OFFSET_POST_HASH / 4)
     xxh64(record.u8.subarray(0, totalLines * LINE_BYTES), saltLo, saltHi, this.#hash)
     words.set(this.#hash, RECORD_OFFSET_HASH / 4)
     return totalLines

@@ -5,12 +5,14 @@ import {
   OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
+  OP_CHECKSUM_FROM,
   OP_FENCE,
   OP_FLUSH,
   OP_RECORD,
   OP_STORE,
   OP_STORE_LAZY,
   OP_SYNC_ALL,
+  RECORD_FIRST_LINE,
   RECORD_REDO,
   RECORD_UNDO,
   recordLines,
@@ -60,10 +62,15 @@ function validateOperation(program: Uint32Array, at: number, words: number, limi
       needWords(at, 5, words)
       checkPage(at, program[at + 1], limits)
       checkFrame(at, program[at + 2], limits)
-      checkMask(at, program[at + 3], program[at + 4])
-      // The checksum itself lives in line 0: without it in the mask the new value would never reach the pool.
-      if ((program[at + 3] & 1) === 0) fail(at, 'the mask of a checksum lacks line 0')
+      checkChecksumMask(at, program[at + 3], program[at + 4])
       return 5
+    case OP_CHECKSUM_FROM:
+      needWords(at, 6, words)
+      checkPage(at, program[at + 1], limits)
+      checkFrame(at, program[at + 2], limits)
+      checkFrame(at, program[at + 3], limits)
+      checkChecksumMask(at, program[at + 4], program[at + 5])
+      return 6
     case OP_CHECKSUM_FRESH:
       needWords(at, 3, words)
       checkPage(at, program[at + 1], limits)
@@ -82,9 +89,10 @@ function validateOperation(program: Uint32Array, at: number, words: number, limi
       checkMask(at, program[at + 2], program[at + 3])
       return 4
     case OP_APPLY:
-      needWords(at, 3, words)
+      needWords(at, 4, words)
       checkedSpan(at, program[at + 1], program[at + 2], limits)
-      return 3
+      checkLine(at, program[at + 3])
+      return 4
     case OP_RECORD:
       return validateRecord(program, at, words, limits)
     default:
@@ -94,12 +102,15 @@ function validateOperation(program: Uint32Array, at: number, words: number, limi
 
 function validateRecord(program: Uint32Array, at: number, words: number, limits: ProgramLimits): number {
   needWords(at, RECORD_OP_HEADER_WORDS, words)
-  const kind = program[at + 1]
+  const kind = program[at + 1] % RECORD_FIRST_LINE
+  const firstLine = Math.floor(program[at + 1] / RECORD_FIRST_LINE)
   const extentCount = program[at + 10]
   const pageCount = program[at + 11]
   const length = RECORD_OP_HEADER_WORDS + extentCount * 2 + pageCount * 4
   needWords(at, length, words)
   if (kind !== RECORD_UNDO && kind !== RECORD_REDO) fail(at, `unknown record kind ${kind}`)
+  checkLine(at, firstLine)
+  if (firstLine > 0 && extentCount > 0) fail(at, 'a record with extents begins on the first line of its slot')
   // An empty transaction writes nothing: a record of no pages could be mistaken for a zeroed log.
   if (pageCount === 0) fail(at, 'the record covers no page')
   const spans = recordSpans(program, at, extentCount, limits)
@@ -113,7 +124,7 @@ function validateRecord(program: Uint32Array, at: number, words: number, limits:
       fail(at, `page ${program[entry]} is covered by the record and part of its log`)
     bodyLines += popCount(program[entry + 2]) + popCount(program[entry + 3])
   }
-  let capacityLines = 0
+  let capacityLines = -firstLine
   for (const span of spans) capacityLines += (span.end - span.first) * LINES_PER_PAGE
   const totalLines = recordLines(extentCount, pageCount, bodyLines)
   // The total is a u32 field of the header.
@@ -171,8 +182,18 @@ function checkFrame(at: number, frame: number, limits: ProgramLimits): void {
   }
 }
 
+function checkLine(at: number, line: number): void {
+  if (line >= LINES_PER_PAGE) fail(at, `a page has no line ${line}`, LINES_PER_PAGE - 1, line)
+}
+
 function checkMask(at: number, maskLo: number, maskHi: number): void {
   if ((maskLo | maskHi) === 0) fail(at, 'the mask names no line')
+}
+
+/** The checksum itself lives in line 0: without it in the mask the new value would never reach the pool. */
+function checkChecksumMask(at: number, maskLo: number, maskHi: number): void {
+  checkMask(at, maskLo, maskHi)
+  if ((maskLo & 1) === 0) fail(at, 'the mask of a checksum lacks line 0')
 }
 
 /** The sum of two u32 is exact in a double, so a range cannot wrap round to a small page. */

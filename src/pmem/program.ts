@@ -30,7 +30,8 @@ export const OP_STORE = 4
  * `[OP_RECORD, kind, logPage, logPages, epochLo, epochHi, txidLo, txidHi, saltLo, saltHi, extentCount, pageCount,
  *   (extentPage, extentPages) * extentCount, (pageId, frame, maskLo, maskHi) * pageCount]`
  * - builds a log record (layout in `log-record.ts`) at the start of the log slot and writes it with non-temporal
- * stores, continuing in the extents when the slot is full. kind RECORD_UNDO takes line bodies from the pool
+ * stores, continuing in the extents when the slot is full. A record without extents may begin on a later line of the first
+ * page: kind + line * RECORD_FIRST_LINE. kind RECORD_UNDO takes line bodies from the pool
  * (pre-images), kind RECORD_REDO from the frames (post-images). A redo entry whose frame is FRAME_IN_POOL takes them from
  * the pool, where the post-images of raw extents stand already.
  */
@@ -46,16 +47,33 @@ export const OP_SYNC_ALL = 7
 export const OP_STORE_LAZY = 8
 
 /**
- * `[OP_APPLY, logPage, logPages]` - copies the lines of the redo record that lies in these log pages to their places, as
- * OP_STORE_LAZY does: for a record that a barrier has made durable after the frames it was written from have changed.
+ * `[OP_APPLY, logPage, logPages, firstLine]` - copies the lines of the redo record that lies in these log pages, from a line of
+ * the first one on, to their places, as OP_STORE_LAZY does: for a record that a barrier has made durable after the frames it was written from have changed.
  */
 export const OP_APPLY = 9
+
+/**
+ * `[OP_CHECKSUM_FROM, pageId, frame, baseFrame, maskLo, maskHi]` - as OP_CHECKSUM, but from another staged version of the page
+ * instead of the pool's: for a page whose last record has not been applied yet.
+ */
+export const OP_CHECKSUM_FROM = 10
+
+/** Words of each operation; OP_RECORD has tables behind these. */
+const OPERATION_WORDS: readonly number[] = [0, 1, 5, 3, 5, 12, 4, 1, 5, 4, 6]
+
+/** Length in words of the operation at word `at` of a valid program. */
+export function operationWords(program: Uint32Array, at: number): number {
+  const words = OPERATION_WORDS[program[at]]
+  return program[at] === OP_RECORD ? words + program[at + 10] * 2 + program[at + 11] * 4 : words
+}
 
 /** In place of a frame in an entry of a redo record: the lines are taken from the pool itself. */
 export const FRAME_IN_POOL = 0xffff_ffff
 
 export const RECORD_UNDO = 1
 export const RECORD_REDO = 2
+/** Factor of the first line in the kind word of OP_RECORD. */
+export const RECORD_FIRST_LINE = 256
 
 /**
  * Log record layout, little-endian, in units of one line (64 bytes):
@@ -67,7 +85,8 @@ export const RECORD_REDO = 2
  *
  * The record is one stream: it fills the log slot from its first byte and goes on in the extents in table order.
  * hash = XXH64(seed = salt) of the header with its hash field zero, then the extent table, directory and bodies with
- * their padding. postHash = XXH64(seed = salt) of the post-images of all covered lines, in the order of the bodies.
+ * their padding. postHash = XXH64(seed = salt) of the post-images of all covered lines, in the order of the bodies; zero in
+ * redo records, which are their post-images.
  */
 export const RECORD_MAGIC = 0x52584144 // "DAXR"
 export const RECORD_OFFSET_MAGIC = 0

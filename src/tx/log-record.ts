@@ -34,8 +34,9 @@ export const MAX_RECORD_EXTENTS = 256
 /** A complete record: its hash has matched. */
 export interface LogRecord {
   readonly kind: number
-  /** Page of the log it begins on. */
+  /** Page of the log it begins on, and the line of that page. */
   readonly logPage: number
+  readonly firstLine: number
   readonly txid: number
   readonly pageCount: number
   readonly lineCount: number
@@ -49,15 +50,24 @@ export interface LogRecord {
   readonly bytes: Buffer
 }
 
-/** Copies bytes of the pool, from the start of a page on, across as many mapped segments as they lie in. */
-export function copyPages(memory: PersistentMemory, pageId: number, target: Buffer, start: number, end: number): void {
+/** Copies bytes of the pool, from a line of a page on, across as many mapped segments as they lie in. */
+export function copyPages(
+  memory: PersistentMemory,
+  pageId: number,
+  target: Buffer,
+  start: number,
+  end: number,
+  firstLine = 0,
+): void {
   let page = pageId
+  let within = firstLine * LINE_BYTES
   for (let at = start; at < end;) {
     const { view, base } = pageBytes(memory, page)
-    const length = Math.min(end - at, view.byteLength - base)
-    view.u8.copy(target, at, base, base + length)
+    const length = Math.min(end - at, view.byteLength - base - within)
+    view.u8.copy(target, at, base + within, base + within + length)
     at += length
-    page += length / PAGE_BYTES
+    page += (within + length) / PAGE_BYTES
+    within = 0
   }
 }
 
@@ -69,7 +79,8 @@ export function pageBytes(memory: PersistentMemory, pageId: number): { view: Mem
 }
 
 /**
- * Reads the record at the start of some pages of the log if it is a complete one of the anchor's epoch.
+ * Reads the record at the start of some pages of the log, or on a later line of the first of them, if it is a complete one of
+ * the anchor's epoch. Only one that begins on the first line may have extents.
  * Bounded by the file: at most the bytes of these pages and of extents that exist are read, each once.
  */
 export function readRecord(
@@ -77,10 +88,11 @@ export function readRecord(
   geometry: Geometry,
   anchor: Anchor,
   log: Run,
+  firstLine = 0,
 ): LogRecord | undefined {
   const slot = pageBytes(memory, log.page)
   // The header and the extent table lie in the first page.
-  const head = slot.view.u8.subarray(slot.base, slot.base + PAGE_BYTES)
+  const head = slot.view.u8.subarray(slot.base + firstLine * LINE_BYTES, slot.base + PAGE_BYTES)
   if (head.readUInt32LE(RECORD_OFFSET_MAGIC) !== RECORD_MAGIC) return undefined
   if (readU64(head, RECORD_OFFSET_EPOCH) !== anchor.epoch) return undefined
   const txid = readU64(head, RECORD_OFFSET_TXID)
@@ -90,10 +102,11 @@ export function readRecord(
   const lineCount = head.readUInt32LE(RECORD_OFFSET_LINE_COUNT)
   const extentCount = head.readUInt32LE(RECORD_OFFSET_EXTENT_COUNT)
   const totalLines = head.readUInt32LE(RECORD_OFFSET_TOTAL_LINES)
-  if (extentCount > MAX_RECORD_EXTENTS || pageCount === 0 || lineCount < pageCount) return undefined
+  if (extentCount > (firstLine === 0 ? MAX_RECORD_EXTENTS : 0) || pageCount === 0 || lineCount < pageCount)
+    return undefined
   if (lineCount > pageCount * LINES_PER_PAGE) return undefined
   if (totalLines !== recordLines(extentCount, pageCount, lineCount)) return undefined
-  const stream = gather(memory, geometry, log, extentCount, totalLines * LINE_BYTES)
+  const stream = gather(memory, geometry, log, firstLine, extentCount, totalLines * LINE_BYTES)
   if (stream === undefined) return undefined
 
   const hashLo = stream.readUInt32LE(RECORD_OFFSET_HASH)
@@ -123,6 +136,7 @@ export function readRecord(
   return {
     kind: stream.readUInt32LE(RECORD_OFFSET_KIND),
     logPage: log.page,
+    firstLine,
     txid,
     pageCount,
     lineCount,
@@ -154,12 +168,13 @@ function gather(
   memory: PersistentMemory,
   geometry: Geometry,
   log: Run,
+  firstLine: number,
   extentCount: number,
   totalBytes: number,
 ): Buffer | undefined {
   const filePages = memory.sizeBytes / PAGE_BYTES
   const extents: { page: number; pages: number }[] = []
-  const slotBytes = log.pages * PAGE_BYTES
+  const slotBytes = log.pages * PAGE_BYTES - firstLine * LINE_BYTES
   const head = pageBytes(memory, log.page)
   const slot = head.view.u8.subarray(head.base, head.base + PAGE_BYTES)
   let room = slotBytes
@@ -180,7 +195,7 @@ function gather(
   if (totalBytes > room) return undefined
   const stream = Buffer.allocUnsafe(totalBytes)
   let filled = Math.min(slotBytes, totalBytes)
-  copyPages(memory, log.page, stream, 0, filled)
+  copyPages(memory, log.page, stream, 0, filled, firstLine)
   for (const extent of extents) {
     const end = Math.min(totalBytes, filled + extent.pages * PAGE_BYTES)
     copyPages(memory, extent.page, stream, filled, end)

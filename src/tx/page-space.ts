@@ -3,6 +3,16 @@ import { MemoryView } from '../pmem/memory-view.js'
 import { STAGING_CHUNK_FRAMES, STAGING_CHUNK_SHIFT, type PersistentMemory } from '../pmem/persistent-memory.js'
 import { PAGE_BYTES, PAGE_SHIFT } from '../pmem/program.js'
 import { HEADER_OFFSET_PAGE_ID, PAGE_ROOT } from '../pool/format.js'
+import {
+  SAVE_BACKUP,
+  SAVE_DIRTY_HI,
+  SAVE_DIRTY_LO,
+  SAVE_FLAGS,
+  SAVE_FRAME,
+  SAVE_LEVEL,
+  SAVE_WORDS,
+  SavepointStack,
+} from './savepoint-stack.js'
 
 /** Frame flags. */
 export const FRAME_FRESH = 1 // the page did not exist before this transaction: no pre-image
@@ -10,23 +20,10 @@ export const FRAME_FREED = 2 // the transaction freed the page: neither recorded
 export const FRAME_BACKUP = 4 // holds a savepoint's copy of another frame
 export const FRAME_LOGGED = 8 // fresh in a record that is not applied: what the pool holds there means nothing
 
-const CHUNK_MASK = STAGING_CHUNK_FRAMES - 1
+/** Frames there is room for at first. */
+const FRAMES = 4096
 
-/** Everything needed to take the staging back to where a savepoint was set. */
-interface Savepoint {
-  readonly frameCount: number
-  readonly extentWords: number
-  readonly saves: SavedFrame[]
-  readonly level: number
-}
-interface SavedFrame {
-  readonly frame: number
-  readonly backup: number
-  readonly dirtyLo: number
-  readonly dirtyHi: number
-  readonly flags: number
-  readonly level: number
-}
+const CHUNK_MASK = STAGING_CHUNK_FRAMES - 1
 
 /**
  * The pages as one transaction sees them: staged copies where it has touched a page, the committed pool elsewhere.
@@ -58,32 +55,44 @@ export class PageSpace {
   /** Frames in use by this transaction, backups included. */
   frameCount = 0
 
-  /** By frame: page id, dirty-line mask, flags, and the savepoint level at which the frame was last saved. */
-  pageIds = new Uint32Array(1024)
-  dirtyLo = new Uint32Array(1024)
-  dirtyHi = new Uint32Array(1024)
-  flags = new Uint8Array(1024)
-  private levels = new Uint16Array(1024)
+  /**
+   * By frame: page id, dirty-line mask, flags, and the savepoint level at which the frame was last saved. Long enough for
+   * what usual transactions and groups stage: when one of them is replaced, V8 throws away all compiled code that used it.
+   */
+  pageIds = new Uint32Array(FRAMES)
+  dirtyLo = new Uint32Array(FRAMES)
+  dirtyHi = new Uint32Array(FRAMES)
+  flags = new Uint8Array(FRAMES)
+  private levels = new Uint16Array(FRAMES)
   /** By frame: lines changed by records that are not applied to the pool, and the number of the last such record. */
-  unappliedLo = new Uint32Array(1024)
-  unappliedHi = new Uint32Array(1024)
-  private lastRecord = new Float64Array(1024)
+  unappliedLo = new Uint32Array(FRAMES)
+  unappliedHi = new Uint32Array(FRAMES)
+  private lastRecord = new Float64Array(FRAMES)
   /** Frames staged since the last record, so that a commit need not go through all that wait to be applied; no backups. */
-  stagedFrames = new Uint32Array(1024)
+  stagedFrames = new Uint32Array(FRAMES)
   stagedCount = 0
-  private listed = new Uint8Array(1024)
+  private listed = new Uint8Array(FRAMES)
 
   /** Open-addressing table page id -> frame + 1; 0 is empty. Never shrinks below its frames. */
-  private table = new Int32Array(4096)
-  private tableMask = 4095
+  private table = new Int32Array(FRAMES * 4)
+  private tableMask = FRAMES * 4 - 1
 
-  private readonly savepoints: Savepoint[] = []
+  private readonly savepoints = new SavepointStack()
+  /**
+   * By frame: the copy (and 1) that shows it as the last record did; meant only while `recordEpochs` has the current epoch.
+   * Epochs are counted in doubles, as 32 bits are through after some hours.
+   */
+  private recordedCopies = new Uint32Array(FRAMES)
+  private recordEpochs = new Float64Array(FRAMES)
+  private recordEpoch = 1
   /** Frames of backups that no savepoint needs any more: the next backups go there. */
   private freeBackups: number[] = []
   /** Extents written and freed by this transaction, in order: page id and byte length (0: freed) of each. */
   private extentWords: number[] = []
   private readonly segments: MemoryView[]
   private readonly chunks: MemoryView[]
+  /** Views of frames that were copied from, kept because making one costs as much as the copy. */
+  private readonly frameBytes: Uint8Array[] = []
   private readonly segmentShift: number
   private readonly segmentMask: number
 
@@ -159,7 +168,7 @@ export class PageSpace {
       return
     }
     if (this.listed[frame] === 0) this.list(frame)
-    if (this.savepoints.length !== 0) this.saveFrame(frame)
+    if (this.savepoints.depth !== 0) this.saveFrame(frame)
     this.point(frame)
   }
 
@@ -172,7 +181,7 @@ export class PageSpace {
     } else {
       // A fresh page freed and allocated again by the same transaction.
       if (this.listed[frame] === 0) this.list(frame)
-      if (this.savepoints.length !== 0) this.saveFrame(frame)
+      if (this.savepoints.depth !== 0) this.saveFrame(frame)
       this.flags[frame] = FRAME_FRESH
     }
     this.point(frame)
@@ -208,7 +217,7 @@ export class PageSpace {
     if (pageCount !== 1) return
     const frame = this.frameCount === 0 ? -1 : this.frameOf(pageId)
     if (frame < 0) return
-    if (this.savepoints.length !== 0) this.saveFrame(frame)
+    if (this.savepoints.depth !== 0) this.saveFrame(frame)
     this.flags[frame] |= FRAME_FREED
   }
 
@@ -257,66 +266,80 @@ export class PageSpace {
   }
 
   get savepointDepth(): number {
-    return this.savepoints.length
+    return this.savepoints.depth
   }
 
   /** Sets a savepoint; `rollback` returns to it, `release` makes its edits part of what is around it. */
   setSavepoint(): void {
-    this.savepoints.push({
-      frameCount: this.frameCount,
-      extentWords: this.extentWords.length,
-      saves: [],
-      level: this.savepoints.length + 1,
-    })
+    // Copies of savepoints that have ended are overwritten from now on.
+    if (this.savepoints.depth === 0) this.recordEpoch++
+    this.savepoints.set(this.frameCount, this.extentWords.length)
   }
 
   /** Forgets everything staged since the last savepoint. */
   rollback(): void {
-    const savepoint = this.savepoints.pop()
-    if (savepoint === undefined) throw new DaxkvError('INTERNAL', 'rollback without a savepoint')
+    const { savepoints } = this
+    const level = savepoints.depth
+    if (level === 0) throw new DaxkvError('INTERNAL', 'rollback without a savepoint')
     this.generation = (this.generation + 1) | 0
-    for (let i = savepoint.saves.length - 1; i >= 0; i--) {
-      const saved = savepoint.saves[i]
-      this.copyFrame(saved.backup, saved.frame)
-      this.dirtyLo[saved.frame] = saved.dirtyLo
-      this.dirtyHi[saved.frame] = saved.dirtyHi
-      this.flags[saved.frame] = saved.flags
-      this.levels[saved.frame] = saved.level
+    const { words } = savepoints
+    const first = savepoints.firstSaveAt(level) * SAVE_WORDS
+    const end = savepoints.count * SAVE_WORDS
+    for (let at = end - SAVE_WORDS; at >= first; at -= SAVE_WORDS) {
+      const frame = words[at + SAVE_FRAME]
+      const backup = words[at + SAVE_BACKUP]
+      this.copyFrame(backup, frame)
+      this.dirtyLo[frame] = words[at + SAVE_DIRTY_LO]
+      this.dirtyHi[frame] = words[at + SAVE_DIRTY_HI]
+      this.flags[frame] = words[at + SAVE_FLAGS]
+      this.levels[frame] = words[at + SAVE_LEVEL]
+      if (this.recordedCopies[frame] === backup + 1) this.recordedCopies[frame] = 0
     }
-    this.dropFrames(savepoint.frameCount)
+    this.dropFrames(savepoints.frameCountAt(level))
     // Backups in frames older than the savepoint came from the free list.
-    for (const saved of savepoint.saves) if (saved.backup < this.frameCount) this.freeBackups.push(saved.backup)
-    this.extentWords.length = savepoint.extentWords
+    for (let at = first; at < end; at += SAVE_WORDS) {
+      if (words[at + SAVE_BACKUP] < this.frameCount) this.freeBackups.push(words[at + SAVE_BACKUP])
+    }
+    this.extentWords.length = savepoints.extentWordsAt(level)
+    savepoints.end(0)
   }
 
   /** Merges the last savepoint into the one around it (or into the transaction). */
   release(): void {
-    const savepoint = this.savepoints.pop()
-    if (savepoint === undefined) throw new DaxkvError('INTERNAL', 'release without a savepoint')
-    const outer = this.savepoints.at(-1)
-    for (const saved of savepoint.saves) {
+    const { savepoints, levels } = this
+    const level = savepoints.depth
+    if (level === 0) throw new DaxkvError('INTERNAL', 'release without a savepoint')
+    const outer = level - 1
+    const outerFrames = outer === 0 ? 0 : savepoints.frameCountAt(outer)
+    const { words } = savepoints
+    const first = savepoints.firstSaveAt(level) * SAVE_WORDS
+    const end = savepoints.count * SAVE_WORDS
+    let kept = first
+    for (let at = first; at < end; at += SAVE_WORDS) {
+      const frame = words[at + SAVE_FRAME]
       // The outer savepoint needs this copy unless it made one of its own before.
-      if (outer !== undefined && saved.level < outer.level && saved.frame < outer.frameCount) {
-        outer.saves.push(saved)
-        this.levels[saved.frame] = outer.level
+      if (words[at + SAVE_LEVEL] < outer && frame < outerFrames) {
+        levels[frame] = outer
+        if (kept !== at) words.copyWithin(kept, at, at + SAVE_WORDS)
+        kept += SAVE_WORDS
       } else {
-        this.levels[saved.frame] = saved.level
-        this.freeBackups.push(saved.backup)
+        levels[frame] = words[at + SAVE_LEVEL]
+        this.freeBackups.push(words[at + SAVE_BACKUP])
       }
     }
     // Frames made under the released savepoint now belong to the level around it; left as they were, a later
     // savepoint of the same depth would take them for saved.
-    const depth = this.savepoints.length
-    for (let frame = savepoint.frameCount; frame < this.frameCount; frame++) {
-      if (this.levels[frame] > depth) this.levels[frame] = depth
+    for (let frame = savepoints.frameCountAt(level); frame < this.frameCount; frame++) {
+      if (levels[frame] > outer) levels[frame] = outer
     }
+    savepoints.end((kept - first) / SAVE_WORDS)
   }
 
   /** Forgets all staging: after a commit or an abort. */
   clear(): void {
     this.generation = (this.generation + 1) | 0
-    // Setting the length of an array costs more than the rest of a small commit's clean-up.
-    if (this.savepoints.length !== 0) this.savepoints.length = 0
+    this.savepoints.clear()
+    // Making an array costs more than the rest of a small commit's clean-up.
     if (this.extentWords.length !== 0) this.extentWords = []
     const count = this.frameCount
     if (count > 256) {
@@ -326,6 +349,8 @@ export class PageSpace {
       this.freeBackups = []
       // A large transaction must not pin its memory for ever.
       this.memory.trimStagingChunks(STAGING_KEEP_CHUNKS)
+      const keptFrames = STAGING_KEEP_CHUNKS * STAGING_CHUNK_FRAMES
+      if (this.frameBytes.length > keptFrames) this.frameBytes.length = keptFrames
       return
     }
     this.dropFrames(0)
@@ -337,6 +362,7 @@ export class PageSpace {
    */
   recorded(record: number): void {
     const { flags, dirtyLo, dirtyHi, stagedFrames } = this
+    this.recordEpoch++
     for (let i = 0; i < this.stagedCount; i++) {
       const frame = stagedFrames[i]
       const flag = flags[frame]
@@ -351,6 +377,14 @@ export class PageSpace {
     }
     this.stagedCount = 0
     if (this.extentWords.length !== 0) this.extentWords = []
+  }
+
+  /**
+   * A frame that shows a staged page as its last record did, which is not applied yet; -1 when there is none, as after
+   * several savepoints that have edited the page since.
+   */
+  recordedCopy(frame: number): number {
+    return this.recordEpochs[frame] === this.recordEpoch ? this.recordedCopies[frame] - 1 : -1
   }
 
   /** After the records up to this one have been applied to the pool: frames that only they have changed equal it. */
@@ -369,6 +403,7 @@ export class PageSpace {
    */
   sweep(): void {
     let kept = 0
+    this.recordEpoch++
     this.unlist(0)
     for (let frame = 0; frame < this.frameCount; frame++) {
       const drop = (this.flags[frame] & (FRAME_BACKUP | FRAME_FREED)) !== 0
@@ -427,7 +462,7 @@ export class PageSpace {
     this.unappliedLo[frame] = 0
     this.unappliedHi[frame] = 0
     this.lastRecord[frame] = 0
-    this.levels[frame] = this.savepoints.length
+    this.levels[frame] = this.savepoints.depth
     return frame
   }
 
@@ -489,34 +524,41 @@ export class PageSpace {
     this.unappliedLo = grow(new Uint32Array(length), this.unappliedLo)
     this.unappliedHi = grow(new Uint32Array(length), this.unappliedHi)
     this.lastRecord = grow(new Float64Array(length), this.lastRecord)
+    this.recordedCopies = grow(new Uint32Array(length), this.recordedCopies)
+    this.recordEpochs = grow(new Float64Array(length), this.recordEpochs)
     this.stagedFrames = grow(new Uint32Array(length), this.stagedFrames)
     this.listed = grow(new Uint8Array(length), this.listed)
   }
 
   /** Before the first edit of a frame under a savepoint: keep what it holds now. */
   private saveFrame(frame: number): void {
-    const savepoint = this.savepoints[this.savepoints.length - 1]
-    if (this.levels[frame] >= savepoint.level) return
+    const { savepoints } = this
+    const level = savepoints.depth
+    if (this.levels[frame] >= level) return
     const backup = this.freeBackups.pop() ?? this.newFrame()
     this.pageIds[backup] = this.pageIds[frame]
     this.flags[backup] = FRAME_BACKUP
     this.copyFrame(frame, backup)
-    savepoint.saves.push({
-      frame,
-      backup,
-      dirtyLo: this.dirtyLo[frame],
-      dirtyHi: this.dirtyHi[frame],
-      flags: this.flags[frame],
-      level: this.levels[frame],
-    })
-    this.levels[frame] = savepoint.level
+    if ((this.dirtyLo[frame] | this.dirtyHi[frame]) === 0) {
+      this.recordedCopies[frame] = backup + 1
+      this.recordEpochs[frame] = this.recordEpoch
+    }
+    savepoints.save(frame, backup, this.dirtyLo[frame], this.dirtyHi[frame], this.flags[frame], this.levels[frame])
+    this.levels[frame] = level
   }
 
   private copyFrame(from: number, to: number): void {
-    const source = this.chunks[from >>> STAGING_CHUNK_SHIFT]
-    const start = (from & CHUNK_MASK) << PAGE_SHIFT
     const target = this.chunks[to >>> STAGING_CHUNK_SHIFT]
-    target.u8.set(new Uint8Array(source.buffer, start, PAGE_BYTES), (to & CHUNK_MASK) << PAGE_SHIFT)
+    target.u8.set(this.frameBytes[from] ?? this.viewFrame(from), (to & CHUNK_MASK) << PAGE_SHIFT)
+  }
+
+  private viewFrame(frame: number): Uint8Array {
+    // Without holes, which would make the array a slow one.
+    for (let next = this.frameBytes.length; next <= frame; next++) {
+      const { buffer } = this.chunks[next >>> STAGING_CHUNK_SHIFT]
+      this.frameBytes.push(new Uint8Array(buffer, (next & CHUNK_MASK) << PAGE_SHIFT, PAGE_BYTES))
+    }
+    return this.frameBytes[frame]
   }
 
   private dropFrames(keep: number): void {

@@ -176,19 +176,26 @@ export class Pipeline {
 
   /** Makes every record durable and applies it, and finishes a checkpoint under way; what is collected stays staged. */
   drain(): void {
-    const { committer, memory } = this
+    const { committer } = this
     this.settle()
     this.storeWantedAnchor()
     // A checkpoint in the middle of a commit may have put another anchor in its place, which is durable.
     if (this.anchor === 'stored' && !committer.checkpointUnderWay) this.anchor = 'none'
     if (!committer.hasUnapplied && this.anchor !== 'stored') return
-    memory.program[0] = OP_FENCE
-    memory.run(1)
+    this.fence()
     this.oldestWrittenMs = 0
     this.anchorIsDurable()
     this.applyThrough(committer.records)
     // What these records have freed may be allocated, unless something staged on top could still be rolled back.
     if (this.space.stagedCount === 0) this.allocator.committed()
+  }
+
+  /** Waits until every record is durable. */
+  private fence(): void {
+    const { memory } = this
+    this.committer.seal()
+    memory.program[0] = OP_FENCE
+    memory.run(1)
   }
 
   /** Finishes the checkpoint whose data is durable: a wait for what is written, and one for the anchor. */
@@ -334,6 +341,7 @@ export class Pipeline {
       this.committer.beginCheckpoint()
     } else {
       this.oldestWrittenMs = 0
+      this.committer.seal()
       this.allocator.sealed()
     }
     this.memory.startBarrier(barrier === 'data', this.onBarrierEnd)
@@ -409,8 +417,7 @@ export class Pipeline {
         return
       }
       // Relaxed commits have written more of them in the meantime: one short wait.
-      this.memory.program[0] = OP_FENCE
-      this.memory.run(1)
+      this.fence()
       this.applyThrough(this.committer.records)
     }
     this.anchorPutOff = false

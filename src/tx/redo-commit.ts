@@ -26,12 +26,14 @@ import {
   OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
+  OP_CHECKSUM_FROM,
   OP_FENCE,
   OP_FLUSH,
   OP_STORE,
   OP_STORE_LAZY,
   OP_SYNC_ALL,
   PAGE_BYTES,
+  RECORD_FIRST_LINE,
   RECORD_REDO,
   recordLines,
 } from '../pmem/program.js'
@@ -59,7 +61,7 @@ import { TouchedPages } from './touched-pages.js'
 export const MAX_LOGGED_EXTENT_BYTES = 64 * 1024
 
 /** Where the lines of a record that no barrier has covered yet come from: the log, one operation a record. */
-const APPLY_WORDS = 3
+const APPLY_WORDS = 4
 
 const NO_EXTENTS: readonly Run[] = []
 const NO_VALUES: ReadonlyMap<number, number> = new Map()
@@ -88,11 +90,11 @@ export class RedoCommitter implements Committer {
   /** Number of the last record written (from 1 on, of every epoch of this process), and of the last one applied. */
   records = 0
   appliedRecord = 0
-  /** Page and pages of each record that is not applied, oldest first, from `unappliedStart` on. */
+  /** First line and lines of each record that is not applied, oldest first, from `unappliedStart` on. */
   private readonly unapplied: number[] = []
   private unappliedStart = 0
-  /** Ring page behind the last record that was applied. */
-  private appliedPage = 0
+  /** Line of the ring where recovery would go on behind the last record that was applied: the first of a page. */
+  private appliedLine = 0
   /** The checkpoint under way: what the next anchor will say, and the pages that records before it cover. */
   private nextAnchor: Anchor | undefined
   private touchedBefore: TouchedPages | undefined
@@ -110,8 +112,8 @@ export class RedoCommitter implements Committer {
   startEpoch(anchor: Anchor): void {
     this.anchorNow = anchor
     this.epoch.start(anchor)
-    this.ring.restart(anchor.ringLine / LINES_PER_PAGE)
-    this.appliedPage = anchor.ringLine / LINES_PER_PAGE
+    this.ring.restart(anchor.ringLine)
+    this.appliedLine = anchor.ringLine
     this.touched.clear()
   }
 
@@ -125,7 +127,7 @@ export class RedoCommitter implements Committer {
   }
 
   get hasUnfreedLog(): boolean {
-    return this.ring.usedPages > 0
+    return this.ring.usedLines > 0
   }
 
   get checkpointDue(): boolean {
@@ -140,19 +142,19 @@ export class RedoCommitter implements Committer {
   commit(): boolean {
     const plan = this.plan()
     if (plan === undefined) return false
-    const pagesNeeded = this.choose(plan, MAX_LOGGED_EXTENT_BYTES)
-    if (pagesNeeded > this.ring.lengthPages) return this.commitByUndo()
-    if (this.ring.place(pagesNeeded) < 0 || this.writesOverTouched(plan)) {
-      this.checkpointFor(pagesNeeded)
+    const lines = this.choose(plan, MAX_LOGGED_EXTENT_BYTES)
+    if (lines > this.ring.lengthLines) return this.commitByUndo()
+    if (this.ring.place(lines) < 0 || this.writesOverTouched(plan)) {
+      this.checkpointFor(lines)
       // It has synced the values as well: those that are not logged need no wait of their own.
       if (!plan.logValues) {
         plan.values = NO_VALUES
         plan.valuePages = 0
       }
     }
-    const page = this.ring.place(pagesNeeded)
-    this.memory.run(this.buildProgram(plan, { page: PAGE_LOG_START + page, pages: pagesNeeded }, true))
-    this.recorded(page, pagesNeeded, true)
+    const line = this.ring.place(lines)
+    this.memory.run(this.buildProgram(plan, line, lines, true))
+    this.recorded(line, lines, true)
     return true
   }
 
@@ -163,15 +165,23 @@ export class RedoCommitter implements Committer {
   writeRecord(): 'written' | 'nothing' | 'must wait' {
     const plan = this.plan()
     if (plan === undefined) return 'nothing'
-    const pagesNeeded = this.choose(plan, (this.ring.lengthPages * PAGE_BYTES) / 8)
-    if (!plan.logFresh || !plan.logValues || pagesNeeded > this.ring.lengthPages) return 'must wait'
-    const page = this.ring.place(pagesNeeded)
-    if (page < 0) return 'must wait'
-    this.memory.run(this.buildProgram(plan, { page: PAGE_LOG_START + page, pages: pagesNeeded }, false))
-    this.unapplied.push(page, pagesNeeded)
-    this.recorded(page, pagesNeeded, false)
+    const lines = this.choose(plan, (this.ring.lengthPages * PAGE_BYTES) / 8)
+    if (!plan.logFresh || !plan.logValues || lines > this.ring.lengthLines) return 'must wait'
+    const line = this.ring.place(lines)
+    if (line < 0) return 'must wait'
+    this.memory.run(this.buildProgram(plan, line, lines, false))
+    this.unapplied.push(line, lines)
+    this.recorded(line, lines, false)
     this.space.recorded(this.records)
     return 'written'
+  }
+
+  /**
+   * A barrier over all records so far begins: the next one goes to a page of its own, which the barrier leaves alone. Until then
+   * records follow each other line by line; none of them is durable, so none has to be spared.
+   */
+  seal(): void {
+    this.ring.seal()
   }
 
   /**
@@ -187,11 +197,14 @@ export class RedoCommitter implements Committer {
     const { program } = memory
     let from = this.unappliedStart
     for (let at = 0; at < words; from += 2) {
+      const line = unapplied[from]
       program[at++] = OP_APPLY
-      program[at++] = PAGE_LOG_START + unapplied[from]
-      program[at++] = unapplied[from + 1]
+      program[at++] = logPage(line)
+      program[at++] = pagesFor((line % LINES_PER_PAGE) + unapplied[from + 1])
+      program[at++] = line % LINES_PER_PAGE
     }
-    this.appliedPage = unapplied[from - 2] + unapplied[from - 1]
+    // A barrier has covered the last one, so the next lies on another page.
+    this.appliedLine = pagesFor(unapplied[from - 2] + unapplied[from - 1]) * LINES_PER_PAGE
     this.unappliedStart = from
     if (from === unapplied.length) {
       unapplied.length = 0
@@ -208,7 +221,7 @@ export class RedoCommitter implements Committer {
 
   /** A relaxed commit should wait for the barrier under way before the ring is full. */
   get ringIsAlmostFull(): boolean {
-    return this.ring.usedPages * 4 >= this.ring.lengthPages * 3
+    return this.ring.usedLines * 4 >= this.ring.lengthLines * 3
   }
 
   /** Whether a checkpoint begun now would free anything. */
@@ -222,12 +235,12 @@ export class RedoCommitter implements Committer {
    * to them, and what of them reaches the disk early is replayed again.
    */
   beginCheckpoint(): void {
-    const { anchor, appliedTxid, appliedPage } = this
+    const { anchor, appliedTxid, appliedLine } = this
     this.nextAnchor = {
       ...anchor,
       seq: anchor.seq + 1,
       txid: appliedTxid,
-      ringLine: appliedPage * LINES_PER_PAGE,
+      ringLine: appliedLine,
       clean: false,
     }
     // Records that are written and not applied stay behind the anchor, and will be replayed over what they touch. Which pages
@@ -252,7 +265,7 @@ export class RedoCommitter implements Committer {
     const next = this.nextAnchor
     if (next === undefined) throw new DaxkvError('INTERNAL', 'an anchor without a checkpoint')
     this.anchorNow = next
-    this.ring.release(next.ringLine / LINES_PER_PAGE)
+    this.ring.release(next.ringLine)
     this.endCheckpoint()
   }
 
@@ -269,21 +282,21 @@ export class RedoCommitter implements Committer {
   commitSystem(words: readonly number[], staged: StagedLines, storesFresh: boolean): void {
     const { memory } = this
     const { pageId, frame, maskLo, maskHi } = staged
-    const pagesNeeded = pagesFor(recordLines(0, 1, popcount(maskLo) + popcount(maskHi)))
-    if (this.ring.place(pagesNeeded) < 0) this.checkpointFor(pagesNeeded)
-    const page = this.ring.place(pagesNeeded)
+    const lines = recordLines(0, 1, popcount(maskLo) + popcount(maskHi))
+    if (this.ring.place(lines) < 0) this.checkpointFor(lines)
+    const line = this.ring.place(lines)
     memory.reserveProgram(words.length + RECORD_WORDS + 16)
     const program = memory.program
     program.set(words)
     let at = words.length
     // Pages beyond the capacity: no record can touch them, so they need not be logged.
     if (storesFresh) program[at++] = OP_FENCE
-    at = this.epoch.header(program, at, RECORD_REDO, { page: PAGE_LOG_START + page, pages: pagesNeeded }, 1, NO_EXTENTS)
+    at = this.epoch.header(program, at, recordKind(line), logRun(line, lines), 1, NO_EXTENTS)
     const tail = [pageId, frame, maskLo, maskHi, OP_FENCE, OP_STORE_LAZY, pageId, frame, maskLo, maskHi]
     program.set(tail, at)
     this.touched.mark(pageId)
     memory.run(at + tail.length)
-    this.recorded(page, pagesNeeded, true)
+    this.recorded(line, lines, true)
   }
 
   checkpoint(): void {
@@ -316,13 +329,13 @@ export class RedoCommitter implements Committer {
     this.checkpointFor(1)
   }
 
-  private recorded(page: number, pages: number, applied: boolean): void {
+  private recorded(line: number, lines: number, applied: boolean): void {
     this.epoch.advance()
-    this.ring.take(page, pages)
+    this.ring.take(line, lines)
     this.records++
     if (!applied) return
     this.appliedRecord = this.records
-    this.appliedPage = page + pages
+    this.appliedLine = this.ring.seal()
   }
 
   /** Counts what is staged; undefined when that is nothing. */
@@ -367,9 +380,9 @@ export class RedoCommitter implements Committer {
     return plan
   }
 
-  /** Decides what is logged (C.1, C.2) and returns the pages of the record, which may be more than the ring has. */
+  /** Decides what is logged (C.1, C.2) and returns the lines of the record, which may be more than the ring has. */
   private choose(plan: Plan, mostLoggedBytes: number): number {
-    const ringLines = this.ring.lengthPages * LINES_PER_PAGE
+    const ringLines = this.ring.lengthLines
     plan.logValues = plan.valueLines * LINE_BYTES <= mostLoggedBytes
     let lines = linesOf(plan)
     if (lines > ringLines) {
@@ -380,7 +393,7 @@ export class RedoCommitter implements Committer {
       plan.logFresh = false
       lines = linesOf(plan)
     }
-    return pagesFor(lines)
+    return lines
   }
 
   /** True when a page that is not logged is covered by a record since the checkpoint, whose replay would spoil it. */
@@ -405,11 +418,11 @@ export class RedoCommitter implements Committer {
   }
 
   /** Hot: no closure, and no allocation without extents; `bench` "durable put" would notice its loss. */
-  private buildProgram(plan: Plan, log: Run, wait: boolean): number {
+  private buildProgram(plan: Plan, line: number, lines: number, wait: boolean): number {
     const { space, memory, touched } = this
     const { flags, dirtyLo, dirtyHi, unappliedLo, unappliedHi, pageIds, stagedFrames, stagedCount } = space
     const wordsNeeded =
-      (plan.pages + plan.fresh) * (5 + 5 + RECORD_ENTRY_WORDS) + plan.valuePages * 4 + RECORD_WORDS + 4
+      (plan.pages + plan.fresh) * (6 + 5 + RECORD_ENTRY_WORDS) + plan.valuePages * 4 + RECORD_WORDS + 4
     if (memory.program.length < wordsNeeded) memory.reserveProgram(wordsNeeded)
     const words = memory.program
     let at = 0
@@ -424,10 +437,22 @@ export class RedoCommitter implements Committer {
         at += 3
         if (!plan.logFresh) at = putLines(words, at, OP_STORE, pageIds[frame], frame, ALL_LINES, ALL_LINES)
       } else if ((dirtyLo[frame] | dirtyHi[frame]) !== 0) {
-        // The checksum of a page is told from the pool's, so from all lines that differ from the pool.
-        const maskLo = dirtyLo[frame] | unappliedLo[frame]
-        const maskHi = dirtyHi[frame] | unappliedHi[frame]
-        if ((flag & FRAME_LOGGED) === 0) {
+        // The checksum of a page is told from that of an older version: the last record's, if a copy of it is left ...
+        const differsLo = unappliedLo[frame]
+        const differsHi = unappliedHi[frame]
+        const copy = (differsLo | differsHi) === 0 ? -1 : space.recordedCopy(frame)
+        if (copy >= 0) {
+          words[at] = OP_CHECKSUM_FROM
+          words[at + 1] = pageIds[frame]
+          words[at + 2] = frame
+          words[at + 3] = copy
+          words[at + 4] = dirtyLo[frame]
+          words[at + 5] = dirtyHi[frame]
+          at += 6
+        } else if ((flag & FRAME_LOGGED) === 0) {
+          // ... or else the pool's, and then from all lines that differ from the pool.
+          const maskLo = dirtyLo[frame] | differsLo
+          const maskHi = dirtyHi[frame] | differsHi
           at = putLines(words, at, OP_CHECKSUM, pageIds[frame], frame, maskLo, maskHi)
         } else {
           words[at] = OP_CHECKSUM_FRESH
@@ -441,7 +466,7 @@ export class RedoCommitter implements Committer {
     if (!plan.logFresh || (!plan.logValues && plan.valuePages > 0)) words[at++] = OP_FENCE
 
     const entries = plan.pages + (plan.logFresh ? plan.fresh : 0) + (plan.logValues ? plan.valuePages : 0)
-    at = this.epoch.header(words, at, RECORD_REDO, log, entries, NO_EXTENTS)
+    at = this.epoch.header(words, at, recordKind(line), logRun(line, lines), entries, NO_EXTENTS)
     for (let i = 0; i < stagedCount; i++) {
       const frame = stagedFrames[i]
       if (!isLogged(flags[frame], dirtyLo[frame] | dirtyHi[frame], plan.logFresh)) continue
@@ -473,14 +498,14 @@ export class RedoCommitter implements Committer {
    * epoch with ids up to its txid can never be taken for the next one; while it is being written the other copy, which is
    * durable, still leads to all records, none of which has been overwritten.
    */
-  private checkpointFor(pages: number): void {
+  private checkpointFor(lines: number): void {
     const { memory, anchor } = this
-    const page = this.ring.restartPage(pages)
+    const line = this.ring.restartLine(lines)
     const next: Anchor = {
       ...anchor,
       seq: anchor.seq + 1,
       txid: this.epoch.txid,
-      ringLine: page * LINES_PER_PAGE,
+      ringLine: line,
       clean: false,
     }
     const frame = this.encodeNext(next)
@@ -488,8 +513,8 @@ export class RedoCommitter implements Committer {
     memory.program.set([OP_SYNC_ALL, OP_STORE, otherAnchorPage(memory, anchor), frame, 3, 0, OP_FENCE])
     memory.run(7)
     this.anchorNow = next
-    this.ring.restart(page)
-    this.appliedPage = page
+    this.ring.restart(line)
+    this.appliedLine = line
     this.touched.clear()
     this.endCheckpoint()
   }
@@ -506,6 +531,20 @@ export class RedoCommitter implements Committer {
 
 function pagesFor(lines: number): number {
   return Math.ceil(lines / LINES_PER_PAGE)
+}
+
+/** Page of the pool that holds a line of the ring. */
+function logPage(line: number): number {
+  return PAGE_LOG_START + Math.floor(line / LINES_PER_PAGE)
+}
+
+/** The pages on which a record lies, and the line of the first of them on which it begins as OP_RECORD wants it. */
+function logRun(line: number, lines: number): Run {
+  return { page: logPage(line), pages: pagesFor((line % LINES_PER_PAGE) + lines) }
+}
+
+function recordKind(line: number): number {
+  return RECORD_REDO + (line % LINES_PER_PAGE) * RECORD_FIRST_LINE
 }
 
 function linesOf(plan: Plan): number {

@@ -1,6 +1,6 @@
 /** Finding redo records in the ring, and making them durable before they are replayed. */
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
-import { LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES, RECORD_OFFSET_EXTENT_COUNT, RECORD_REDO } from '../pmem/program.js'
+import { LINE_BYTES, LINES_PER_PAGE, RECORD_OFFSET_EXTENT_COUNT, RECORD_REDO } from '../pmem/program.js'
 import type { Anchor } from '../pool/anchor.js'
 import { PAGE_LOG_START } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
@@ -12,32 +12,37 @@ export const RECOVERY_BATCH_FRAMES = 128
 
 /**
  * The complete records since the checkpoint, ascending. The search starts where the anchor says and expects each record on
- * the page after the one before, or once, from the end of the ring, at its start. It stops at the first that is not there
+ * the line after the one before (no barrier came in between), or at the start of the page after it, or once, from the end of
+ * the ring, at its start. What an older record has left there has another id, and so another hash. The search stops at the first that is not there
  * or not whole: that one was never acknowledged, so none behind it was either. At most one ring length is read.
  */
 export function findRedoRecords(memory: PersistentMemory, geometry: Geometry, anchor: Anchor): LogRecord[] {
   const records: LogRecord[] = []
   const tail = Math.floor(anchor.ringLine / LINES_PER_PAGE)
-  let at = tail
-  let end = geometry.logPages
+  let at = tail * LINES_PER_PAGE
+  let endPage = geometry.logPages
   let wrapped = false
   for (;;) {
-    const record = at < end ? next(at, end) : undefined
+    const record = next(at)
     if (record !== undefined) {
       records.push(record)
-      at += Math.ceil(record.bytes.length / PAGE_BYTES)
+      at += record.bytes.length / LINE_BYTES
+    } else if (at % LINES_PER_PAGE !== 0) {
+      at = Math.ceil(at / LINES_PER_PAGE) * LINES_PER_PAGE
     } else if (wrapped) {
       return records
     } else {
       wrapped = true
       at = 0
-      end = Math.min(tail, geometry.logPages)
+      endPage = Math.min(tail, geometry.logPages)
     }
   }
 
-  function next(page: number, endPage: number): LogRecord | undefined {
+  function next(line: number): LogRecord | undefined {
+    const page = Math.floor(line / LINES_PER_PAGE)
+    if (page >= endPage) return undefined
     const room = { page: PAGE_LOG_START + page, pages: endPage - page }
-    const record = readRecord(memory, geometry, anchor, room)
+    const record = readRecord(memory, geometry, anchor, room, line % LINES_PER_PAGE)
     const expected = anchor.txid + records.length + 1
     if (record?.kind !== RECORD_REDO || record.txid !== expected) return undefined
     // Redo records have no extents; their bytes are restored to one run of pages.
@@ -50,17 +55,23 @@ export function findRedoRecords(memory: PersistentMemory, geometry: Geometry, an
  * after a failed msync, which leaves pages clean that never reached the disk.
  */
 export function restoreRecords(builder: ProgramBuilder, records: readonly LogRecord[]): void {
-  for (const { logPage, bytes } of records) {
-    for (let offset = 0; offset < bytes.length; offset += PAGE_BYTES) {
-      const piece = bytes.subarray(offset, offset + PAGE_BYTES)
-      const lines = piece.length / LINE_BYTES
+  for (const { logPage, firstLine, bytes } of records) {
+    let page = logPage
+    let line = firstLine
+    for (let offset = 0; offset < bytes.length; page++, line = 0) {
       const { frame, bytes: target } = builder.frame()
-      piece.copy(target)
-      const maskLo = lines >= 32 ? 0xffff_ffff : 2 ** lines - 1
-      const maskHi = lines <= 32 ? 0 : 2 ** (lines - 32) - 1
-      builder.store(logPage + offset / PAGE_BYTES, frame, maskLo, maskHi)
+      const length = bytes.copy(target, line * LINE_BYTES, offset)
+      const end = line + length / LINE_BYTES
+      builder.store(page, frame, linesBelow(end) & ~linesBelow(line), linesBelow(end - 32) & ~linesBelow(line - 32))
+      offset += length
       if (builder.frameCount >= RECOVERY_BATCH_FRAMES) builder.run()
     }
   }
   builder.fence().run()
+}
+
+/** Mask of the lines before one, of the 32 that a word of a mask stands for. */
+function linesBelow(line: number): number {
+  if (line <= 0) return 0
+  return line >= 32 ? 0xffff_ffff : 2 ** line - 1
 }

@@ -4,6 +4,15 @@ import { test } from 'node:test'
 import { storeOn } from '../../src/api/open.js'
 import type { StoreHandle } from '../../src/api/store.js'
 import { open } from '../../src/index.js'
+import {
+  LINE_BYTES,
+  LINES_PER_PAGE,
+  PAGE_BYTES,
+  RECORD_MAGIC,
+  RECORD_OFFSET_TOTAL_LINES,
+  RECORD_OFFSET_TXID,
+} from '../../src/pmem/program.js'
+import { PAGE_LOG_START } from '../../src/pool/format.js'
 import { Engine, type EngineOptions } from '../../src/tx/engine.js'
 import { KeptMemory, poolPath } from './support.js'
 
@@ -41,6 +50,73 @@ test('a relaxed put costs no msync, is read at once, and survives the end of the
   assert.deepEqual([...again.range()], rows)
   assert.deepEqual(again.check().problems, [])
   again.close()
+  store.close()
+})
+
+/** Where records begin in the log of an image, in lines from its start, and how long they are; also old ones. */
+function recordsIn(image: Uint8Array): { line: number; lines: number; txid: number }[] {
+  const bytes = Buffer.from(image.buffer, image.byteOffset, image.length)
+  const records = []
+  for (let line = 0; line < (PAGE_OPTIONS.logSizeBytes ?? 0) / LINE_BYTES; line++) {
+    const at = PAGE_LOG_START * PAGE_BYTES + line * LINE_BYTES
+    if (bytes.readUInt32LE(at) !== RECORD_MAGIC) continue
+    const lines = bytes.readUInt32LE(at + RECORD_OFFSET_TOTAL_LINES)
+    records.push({ line, lines, txid: Number(bytes.readBigUInt64LE(at + RECORD_OFFSET_TXID)) })
+  }
+  return records
+}
+
+test('records that no barrier separates follow each other line by line; behind a barrier a page begins', () => {
+  const { store, memory } = relaxedStore()
+  store.flushSync()
+  const before = recordsIn(memory.image()).length
+  for (let i = 0; i < 12; i++) store.put(i, `value ${i}`)
+  store.flushSync()
+  for (let i = 0; i < 3; i++) store.put(i, 'again')
+  // One that is waited for makes the relaxed ones durable, too.
+  store.put('synced', 1, { durability: 'sync' })
+  store.put('last', 1)
+  const records = recordsIn(memory.image()).slice(before)
+  assert.equal(records.length, 12 + 3 + 1 + 1)
+  records.forEach(({ line }, index) => {
+    if ([0, 12, 16].includes(index)) assert.equal(line % LINES_PER_PAGE, 0, `record ${index}`)
+    if (index === 0) return
+    const end = records[index - 1].line + records[index - 1].lines
+    const sealed = [12, 16].includes(index)
+    assert.equal(line, sealed ? Math.ceil(end / LINES_PER_PAGE) * LINES_PER_PAGE : end, `record ${index}`)
+  })
+  assert.ok(records[11].line > LINES_PER_PAGE, 'several pages in one stretch')
+  const { store: again } = relaxedStore({}, memory.image())
+  assert.equal(again.get('last'), 1)
+  assert.deepEqual([...again.range()], [...store.range()])
+  again.close()
+
+  // Whatever the first record is that is not whole: those before it are there, and none behind it.
+  for (const [index, { line, lines }] of records.entries()) {
+    const image = Buffer.from(memory.image())
+    image[PAGE_LOG_START * PAGE_BYTES + (line + lines) * LINE_BYTES - 1] ^= 1
+    const { store: cut } = relaxedStore({}, image)
+    assert.equal(cut.stats().recovery.txid, index === 0 ? records[0].txid - 1 : records[index - 1].txid)
+    assert.deepEqual(cut.check().problems, [])
+    cut.close()
+  }
+  store.close()
+})
+
+test('a log full of packed records goes round, and is found there', () => {
+  const { store, memory } = relaxedStore({ logSizeBytes: 64 * 1024 })
+  let checkpoints = 0
+  for (let i = 0; i < 1500; i++) {
+    store.put(i % 50, `value ${i}`)
+    if (memory.barrierUnderWay && i % 3 === 0) memory.endBarrier()
+    if (i % 97 !== 0) continue
+    const { store: again } = relaxedStore({ logSizeBytes: 64 * 1024 }, memory.image())
+    assert.equal(again.get(i % 50), `value ${i}`)
+    assert.deepEqual([...again.range()], [...store.range()])
+    again.close()
+    checkpoints = store.stats().checkpoints
+  }
+  assert.ok(checkpoints >= 5, `${checkpoints} checkpoints`)
   store.close()
 })
 

@@ -17,9 +17,11 @@ import {
   EventLog,
   type EventKind,
 } from '../../src/pmem/event-log.js'
+import { LINES_PER_PAGE } from '../../src/pmem/program.js'
 import { ready } from '../../src/pmem/xxh64.js'
 import { Allocator } from '../../src/pool/allocator.js'
 import { RedoCommitter } from '../../src/tx/redo-commit.js'
+import { RedoRing } from '../../src/tx/redo-ring.js'
 import { engineOptions } from '../../crash-tests/src/redo-support.js'
 
 await ready
@@ -124,6 +126,15 @@ test('records that are applied when they are written, before their barrier, are 
     return outcome
   }
   assert.equal(await withMethod(prototype, 'writeRecord', early, async () => isCaught(await record())), true)
+})
+
+test('records appended to a page behind which a barrier has come are noticed', async () => {
+  const { prototype } = RedoRing
+  const inPage = function (this: RedoRing): number {
+    const head = Reflect.get(this, 'head') as number
+    return Math.ceil(head / LINES_PER_PAGE) * LINES_PER_PAGE
+  }
+  assert.equal(await withMethod(prototype, 'seal', inPage, async () => isCaught(await record())), true)
 })
 
 test('pages that are used again while the barrier that frees them is under way are noticed', async () => {

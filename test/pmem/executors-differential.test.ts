@@ -11,8 +11,10 @@ import type { Granularity, PersistentMemory } from '../../src/pmem/persistent-me
 import { PortableMemory } from '../../src/pmem/portable-memory.js'
 import {
   FRAME_IN_POOL,
+  OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
+  OP_CHECKSUM_FROM,
   OP_FENCE,
   OP_FLUSH,
   OP_RECORD,
@@ -20,6 +22,7 @@ import {
   OP_STORE_LAZY,
   OP_SYNC_ALL,
   PAGE_BYTES,
+  RECORD_FIRST_LINE,
   RECORD_REDO,
   RECORD_UNDO,
 } from '../../src/pmem/program.js'
@@ -92,23 +95,29 @@ const record = fc
   .record({
     kind: fc.constantFrom(RECORD_UNDO, RECORD_REDO),
     // Slot and extents are cut from the pages behind the data, so that they never overlap.
-    slotPages: fc.integer({ min: 1, max: 3 }),
-    extents: fc.subarray([
-      [19, 1],
-      [20, 1],
-      [21, 2],
-      [23, 1],
-    ]),
+    slotPages: fc.integer({ min: 1, max: 8 }),
+    // Without extents a record may begin further on in its first page.
+    firstLine: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 63 })),
+    extents: fc.oneof(
+      fc.constant([]),
+      fc.subarray([
+        [19, 1],
+        [20, 1],
+        [21, 2],
+        [23, 1],
+      ]),
+    ),
     identity: fc.array(word, { minLength: 6, maxLength: 6 }),
     inPool: fc.integer({ min: 0, max: 63 }),
     entries: fc.uniqueArray(fc.tuple(pageId, frameNumber, mask), {
       minLength: 1,
-      maxLength: 6,
+      maxLength: 9,
       selector: (entry) => entry[0],
     }),
   })
-  .map(({ kind, slotPages, extents, identity, entries, inPool }) => [
-    ...[OP_RECORD, kind, DATA_PAGES, slotPages, ...identity, extents.length, entries.length],
+  .map(({ kind, slotPages, firstLine, extents, identity, entries, inPool }) => [
+    ...[OP_RECORD, kind + (extents.length === 0 ? firstLine * RECORD_FIRST_LINE : 0)],
+    ...[DATA_PAGES, slotPages, ...identity, extents.length, entries.length],
     ...extents.flat(),
     // Now and then lines of a redo record come from the pool, and one of an undo record is refused for it.
     ...entries.flatMap(([id, from, lines], index) => [
@@ -118,15 +127,28 @@ const record = fc
     ]),
   ])
 
+/** A redo record that is applied right behind: what it says about the pages it covers is stored a second time. */
+const applied = record.map((words) => {
+  const [operation, kindWord, , slotPages, ...rest] = words
+  const extentCount = words[10]
+  const firstLine = Math.floor(kindWord / RECORD_FIRST_LINE)
+  const redo = [operation, RECORD_REDO + firstLine * RECORD_FIRST_LINE, DATA_PAGES, slotPages, ...rest]
+  return extentCount === 0 ? [...redo, OP_APPLY, DATA_PAGES, slotPages, firstLine] : words
+})
+
 const operation = fc.oneof(
   fc.constant([OP_FENCE]),
   fc.tuple(pageId, frameNumber, mask).map(([id, from, [lo, hi]]) => [OP_CHECKSUM, id, from, (lo | 1) >>> 0, hi]),
   fc.tuple(pageId, frameNumber).map(([id, from]) => [OP_CHECKSUM_FRESH, id, from]),
+  fc
+    .tuple(pageId, frameNumber, frameNumber, mask)
+    .map(([id, from, base, [lo, hi]]) => [OP_CHECKSUM_FROM, id, from, base, (lo | 1) >>> 0, hi]),
   fc.tuple(pageId, frameNumber, mask).map(([id, from, lines]) => [OP_STORE, id, from, ...lines]),
   fc.tuple(pageId, frameNumber, mask).map(([id, from, lines]) => [OP_STORE_LAZY, id, from, ...lines]),
   fc.tuple(pageId, mask).map(([id, lines]) => [OP_FLUSH, id, ...lines]),
   fc.constant([OP_SYNC_ALL]),
   record,
+  applied,
 )
 
 const program = fc.array(operation, { minLength: 1, maxLength: 12 }).map((operations) => operations.flat())

@@ -116,7 +116,8 @@ for (const kind of [P.RECORD_UNDO, P.RECORD_REDO]) {
       const post = Buffer.concat([Buffer.alloc(128, 0x55), Buffer.alloc(4096, 0x66)])
       const pre = Buffer.concat([committed.subarray(0, 64), committed.subarray(128, 192), committed.subarray(4096)])
       assert.ok(stream.subarray(192, total * 64).equals(kind === P.RECORD_UNDO ? pre : post))
-      assert.deepEqual([...header.subarray(10, 14)], [...hash(post, 7, 8), 0, 0])
+      const postHash = kind === P.RECORD_UNDO ? hash(post, 7, 8) : [0, 0]
+      assert.deepEqual([...header.subarray(10, 14)], [...postHash, 0, 0])
       const whole = Buffer.from(stream.subarray(0, total * 64))
       whole.fill(0, P.RECORD_OFFSET_HASH, P.RECORD_OFFSET_HASH + 8)
       assert.deepEqual([...header.subarray(14)], hash(whole, 7, 8))
@@ -135,6 +136,24 @@ const REFUSED: readonly (readonly [string, readonly number[], RegExp])[] = [
   ['a checksum without line 0', [P.OP_CHECKSUM, 1, 0, 2, 0], /mask/],
   ['a flush of nothing', [P.OP_FLUSH, 1, 0, 0], /mask/],
   ['an unknown record kind', [P.OP_RECORD, 3, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0], /kind/],
+  [
+    'a record on a line its page does not have',
+    [P.OP_RECORD, 2 + 64 * 256, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0],
+    /slot/,
+  ],
+  [
+    'a record with extents not on the first line',
+    [P.OP_RECORD, 2 + 256, 1, 1, 1, 0, 1, 0, 5, 6, 1, 1, 7, 1, 9, 0, 1, 0],
+    /slot/,
+  ],
+  [
+    'a record that no longer fits where it begins',
+    [P.OP_RECORD, 2 + 62 * 256, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0],
+    /does not fit/,
+  ],
+  ['an applied record on a line its page does not have', [P.OP_APPLY, 1, 1, 64], /slot/],
+  ['a checksum from a frame that is none', [P.OP_CHECKSUM_FROM, 1, 0, FULL, 1, 0], /frame/],
+  ['a checksum from a frame without line 0', [P.OP_CHECKSUM_FROM, 1, 0, 1, 2, 0], /mask/],
   ['a record without pages', [P.OP_RECORD, 1, 1, 1, 1, 0, 1, 0, 5, 6, 0, 0], /without pages/],
   ['a slot beyond the pool', [P.OP_RECORD, 1, 31, 2, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0], /slot/],
   ['an extent beyond the pool', [P.OP_RECORD, 1, 1, 1, 1, 0, 1, 0, 5, 6, 1, 1, FULL, 2, 9, 0, 1, 0], /extent/],

@@ -64,7 +64,7 @@ function encodeRecord(memory: SimulatedMemory, input: RecordInput): Buffer {
   header.writeUInt32LE(bodies.length / 64, 28)
   header.writeUInt32LE(input.extents.length, 32)
   header.writeUInt32LE(1 + (extentTable.length + directory.length + bodies.length) / 64, 36)
-  header.writeBigUInt64LE(referenceHash(lines('frames'), ...input.salt), 40)
+  if (input.kind === RECORD_UNDO) header.writeBigUInt64LE(referenceHash(lines('frames'), ...input.salt), 40)
   const record = Buffer.concat([header, extentTable, directory, bodies])
   record.writeBigUInt64LE(referenceHash(record, ...input.salt), 56)
   return record

@@ -7,11 +7,13 @@ import {
   OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
+  OP_CHECKSUM_FROM,
   OP_FENCE,
   OP_FLUSH,
   OP_RECORD,
   OP_STORE,
   PAGE_BYTES,
+  RECORD_FIRST_LINE,
 } from '../../src/pmem/program.js'
 import { run, smallPool } from './simulated-support.js'
 
@@ -28,13 +30,19 @@ function refused(words: number[], message: RegExp): void {
 
 test('an operation that names no page, frame or line of this pool is refused', () => {
   refused([0], /unknown operation 0/)
-  refused([10], /unknown operation 10/)
+  refused([11], /unknown operation 11/)
   refused([OP_STORE, 10, 0, 1, 0], /page 10 is outside/)
   refused([OP_STORE, MAX, 0, 1, 0], /page 4294967295 is outside/)
   refused([OP_STORE, 0, 128, 1, 0], /frame 128 is outside/)
   refused([OP_CHECKSUM, 10, 0, 1, 0], /page 10/)
   refused([OP_CHECKSUM, 0, 128, 1, 0], /frame 128/)
   refused([OP_CHECKSUM, 0, 0, 2, 0], /lacks line 0/)
+  refused([OP_CHECKSUM_FROM, 10, 0, 0, 1, 0], /page 10/)
+  refused([OP_CHECKSUM_FROM, 0, 128, 0, 1, 0], /frame 128/)
+  refused([OP_CHECKSUM_FROM, 0, 0, 128, 1, 0], /frame 128/)
+  refused([OP_CHECKSUM_FROM, 0, 0, 0, 2, 0], /lacks line 0/)
+  refused([OP_APPLY, 9, 2, 0], /leave the pool/)
+  refused([OP_APPLY, 9, 1, 64], /no line 64/)
   refused([OP_CHECKSUM_FRESH, 10, 0], /page 10/)
   refused([OP_CHECKSUM_FRESH, 0, 128], /frame 128/)
   refused([OP_FLUSH, 10, 1, 0], /page 10/)
@@ -47,6 +55,8 @@ test('an operation that ends before its operands is refused', () => {
   for (const [operation, length] of [
     [OP_CHECKSUM, 5],
     [OP_CHECKSUM_FRESH, 3],
+    [OP_CHECKSUM_FROM, 6],
+    [OP_APPLY, 4],
     [OP_STORE, 5],
     [OP_FLUSH, 4],
   ]) {
@@ -90,6 +100,13 @@ test('a record whose log, extents or pages leave the pool is refused, also where
   refused(record(4, 1, [6, 1, 2, 1, 5, 2], [9, 0, 1, 0]), /page 6 is twice/)
   refused(record(4, 1, [6, 1, 2, 1], [9, 0, 1, 0, 6, 0, 1, 0]), /page 6 is covered/)
   refused(record(0, 2, [], [1, 0, 1, 0]), /page 1 is covered/)
+  const from = (kind: number, extents: number[]): number[] => {
+    return [OP_RECORD, kind, 0, 1, 1, 0, 1, 0, 0, 0, extents.length / 2, 1, ...extents, 9, 0, 1, 0]
+  }
+  validateProgram(Uint32Array.from(from(2 + 61 * RECORD_FIRST_LINE, [])), 16, limits)
+  refused(from(2 + 62 * RECORD_FIRST_LINE, []), /does not fit its 2 lines/)
+  refused(from(2 + 64 * RECORD_FIRST_LINE, []), /no line 64/)
+  refused(from(2 + RECORD_FIRST_LINE, [4, 1]), /extents begins on the first line/)
   refused([OP_RECORD, 3, 0, 1, 1, 0, 1, 0, 0, 0, 0, 1, 9, 0, 1, 0], /unknown record kind 3/)
   refused([OP_RECORD, 1, 0, 1, 1, 0, 1, 0, 0, 0, MAX, MAX], /needs \d+ words/)
   validateProgram(Uint32Array.from(record(0, 2, [4, 1], [9, 0, MAX, MAX])), 18, limits)

@@ -8,8 +8,10 @@ import { NativeMemory } from '../../../src/pmem/native-memory.js'
 import type { Granularity, PersistentMemory } from '../../../src/pmem/persistent-memory.js'
 import {
   FRAME_IN_POOL,
+  OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
+  OP_CHECKSUM_FROM,
   OP_FENCE,
   OP_FLUSH,
   OP_RECORD,
@@ -17,6 +19,7 @@ import {
   OP_STORE_LAZY,
   OP_SYNC_ALL,
   PAGE_BYTES,
+  RECORD_FIRST_LINE,
 } from '../../../src/pmem/program.js'
 import { SimulatedMemory } from '../../../src/pmem/simulated-memory.js'
 import { Random } from '../random.js'
@@ -171,7 +174,7 @@ function makeOperation(random: Random): number[] {
   const page = random.below(DATA_PAGES)
   const frame = random.below(FRAMES)
   const mask = (): number => (random.below(3) === 0 ? 0xffff_ffff : random.word())
-  switch (random.below(8)) {
+  switch (random.below(10)) {
     case 0:
       return [OP_FENCE]
     case 1:
@@ -186,6 +189,10 @@ function makeOperation(random: Random): number[] {
       return [OP_FLUSH, page, mask(), mask()]
     case 6:
       return random.below(8) === 0 ? [OP_SYNC_ALL] : [OP_FENCE]
+    case 7:
+      return [OP_CHECKSUM_FROM, page, frame, random.below(FRAMES), (mask() | 1) >>> 0, mask()]
+    case 8:
+      return [OP_APPLY, DATA_PAGES, 1 + random.below(2), random.below(64)]
     default:
       return makeRecord(random)
   }
@@ -205,7 +212,7 @@ function makeRecord(random: Random): number[] {
   const unsigned = entries.map((word) => word >>> 0)
   return [
     OP_RECORD,
-    kind,
+    kind + (extents.length === 0 ? random.below(64) * RECORD_FIRST_LINE : 0),
     DATA_PAGES,
     1 + random.below(2),
     ...identity,
