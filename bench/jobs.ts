@@ -34,6 +34,13 @@ export interface StoreJob extends OpenRequest {
   readonly round: number
   /** Where to write a CPU profile of the measured part. */
   readonly profileDir?: string
+  /** A store in memory that is written to first and then thrown away, so that the engine's code is compiled. */
+  readonly warmUp?: WarmUp
+}
+
+export interface WarmUp {
+  readonly path: string
+  readonly puts: number
 }
 
 export interface LoadJob extends StoreJob {

@@ -105,8 +105,8 @@ export class RoundContext {
     shape: MicroShape,
   ): Promise<Measurement> {
     const dataSet = this.dataSet(spec)
-    return this.onOwnStore(files, subject, target, dataSet, (path) =>
-      this.jobs.run({ ...this.common(subject, path, dataSet), kind: 'micro', operation, target, ...shape }),
+    return this.onOwnStore(files, subject, target, dataSet, (job) =>
+      this.jobs.run({ ...job, kind: 'micro', operation, target, ...shape }),
     )
   }
 
@@ -119,8 +119,8 @@ export class RoundContext {
     shape: Pick<LatencyJob, 'operations' | 'warmupOperations' | 'logSizeBytes'>,
   ): Promise<Measurement> {
     const dataSet = this.dataSet(spec)
-    return this.onOwnStore(files, subject, target, dataSet, (path) =>
-      this.jobs.run({ ...this.common(subject, path, dataSet), kind: 'latency', target, ...shape }),
+    return this.onOwnStore(files, subject, target, dataSet, (job) =>
+      this.jobs.run({ ...job, kind: 'latency', target, ...shape }),
     )
   }
 
@@ -137,8 +137,8 @@ export class RoundContext {
     shape: Pick<YcsbJob, 'operations' | 'warmupOperations'>,
   ): Promise<Measurement> {
     const dataSet = this.dataSet(spec)
-    return this.onOwnStore(this.files, subject, 'existing', dataSet, (path) =>
-      this.jobs.run({ ...this.common(subject, path, dataSet), kind: 'ycsb', mix, ...shape }),
+    return this.onOwnStore(this.files, subject, 'existing', dataSet, (job) =>
+      this.jobs.run({ ...job, kind: 'ycsb', mix, ...shape }),
     )
   }
 
@@ -150,20 +150,19 @@ export class RoundContext {
 
   async openKilled(subject: Subject, spec: DataSetSpec): Promise<Measurement> {
     const dataSet = this.dataSet(spec)
-    return this.onOwnStore(this.files, subject, 'existing', dataSet, async (path) => {
-      const common = this.common(subject, path, dataSet)
-      await this.jobs.runAndKill({ ...common, kind: 'crash' })
-      return this.jobs.run({ ...common, kind: 'open' })
+    return this.onOwnStore(this.files, subject, 'existing', dataSet, async (job) => {
+      await this.jobs.runAndKill({ ...job, kind: 'crash' })
+      return this.jobs.run({ ...job, kind: 'open' })
     })
   }
 
   /** A new store that dies after exactly `puts` puts; then opening it. */
   async recovery(files: StoreFiles, subject: Subject, puts: number, logSizeBytes: number): Promise<Measurement> {
     const dataSet = this.dataSet()
-    return this.onOwnStore(files, subject, 'empty', dataSet, async (path) => {
-      const common = { ...this.common(subject, path, dataSet), logSizeBytes }
-      await this.jobs.runAndKill({ ...common, kind: 'crash', puts })
-      return this.jobs.run({ ...common, kind: 'open', afterPuts: puts })
+    return this.onOwnStore(files, subject, 'empty', dataSet, async (job) => {
+      const sized = { ...job, logSizeBytes }
+      await this.jobs.runAndKill({ ...sized, kind: 'crash', puts })
+      return this.jobs.run({ ...sized, kind: 'open', afterPuts: puts })
     })
   }
 
@@ -182,14 +181,17 @@ export class RoundContext {
     subject: Subject,
     target: Target,
     dataSet: DataSet,
-    use: (path: string) => Promise<T>,
+    use: (job: StoreJob) => Promise<T>,
   ): Promise<T> {
     const path = target === 'empty' ? files.fresh(subject) : await files.copy(subject, dataSet)
-    try {
-      return await use(path)
-    } finally {
+    const common = this.common(subject, path, dataSet)
+    if (target !== 'empty') return use(common).finally(() => files.discard(path))
+    // An empty store cannot be warmed up and stay empty. In memory also for the disk rows: the code is the same.
+    const warmUp = { path: this.files.fresh(subject), puts: warmUpPuts(dataSet) }
+    return use({ ...common, warmUp }).finally(() => {
       files.discard(path)
-    }
+      this.files.discard(warmUp.path)
+    })
   }
 
   private common(subject: Subject, path: string, dataSet: DataSet): StoreJob {
@@ -206,3 +208,11 @@ export class RoundContext {
     }
   }
 }
+
+/** Puts after which V8 has compiled what a put runs through, and few enough for large values. */
+function warmUpPuts({ keys, valueBytes }: DataSet): number {
+  return Math.min(WARM_UP_PUTS, Math.floor(keys / 2), Math.ceil(WARM_UP_BYTES / valueBytes))
+}
+
+const WARM_UP_PUTS = 50_000
+const WARM_UP_BYTES = 64 * 1024 * 1024

@@ -54,23 +54,29 @@ function indexPicker({ keys, round, hotKeys }: InputRequest): (i: number) => num
   return (i) => order[i % keys]
 }
 
-/** An empty store cannot be warmed up and stay empty: another one is (with groups of `together`), and is thrown away. */
+/** Longest time for it: an engine that has not warmed up by then has other costs than its code. */
+const WARM_UP_LIMIT_MS = 3000
+
+/** Writes to another store first, in the way that is measured after it (`together` puts at a time; 1: single ones). */
 export async function warmUpElsewhere(
   openEngine: EngineOpener,
   job: StoreJob,
-  { keys, values }: Inputs,
-  count: number,
-  together = 0,
+  operation: Operation,
+  together = 1,
 ): Promise<void> {
-  const path = warmUpPath(job.subject, job.path)
+  if (job.warmUp === undefined) return
+  const { path, puts } = job.warmUp
+  const { keys, values } = makeInputs({ ...job, operation, target: 'empty' }, puts)
   const opened = await openEngine({ ...job, path })
-  for (let i = 0; i < count; i += Math.max(1, together)) {
-    if (together > 0) await opened.engine.putTogether(keys, values, i, i + together)
+  const { engine } = opened
+  const end = performance.now() + WARM_UP_LIMIT_MS
+  for (let i = 0; i + together <= puts && performance.now() < end; i += together) {
+    if (operation === 'group') await engine.putTogether(keys, values, i, i + together)
+    else if (operation === 'transaction') await engine.putMany(keys, values, i, i + together)
     else if (opened.sync) opened.engine.put(keys[i], values[i])
     else await opened.engine.put(keys[i], values[i])
   }
-  await opened.engine.close()
-  removeStore(path)
+  await engine.close()
 }
 
 /** A path beside the store; lmdb makes a single file only when the path has an extension. */

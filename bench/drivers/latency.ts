@@ -19,13 +19,13 @@ const ASK_BEYOND_US = 50
 const NANOSECONDS_PER_US = 1000
 
 export async function latency(openEngine: EngineOpener, job: LatencyJob): Promise<Measurement> {
-  const intoEmpty = job.target === 'empty'
-  const inputs = makeInputs({ ...job, operation: 'put' }, job.warmupOperations + job.operations)
-  if (intoEmpty) await warmUpElsewhere(openEngine, job, inputs, job.warmupOperations)
+  const warmupOperations = job.target === 'empty' ? 0 : job.warmupOperations
+  const inputs = makeInputs({ ...job, operation: 'put' }, warmupOperations + job.operations)
+  await warmUpElsewhere(openEngine, job, 'put')
   const opened = await openEngine(job)
   const { engine } = opened
   const { keys, values } = inputs
-  for (let i = 0; !intoEmpty && i < job.warmupOperations; i++) {
+  for (let i = 0; i < warmupOperations; i++) {
     if (opened.sync) opened.engine.put(keys[i], values[i])
     else await opened.engine.put(keys[i], values[i])
   }
@@ -39,7 +39,7 @@ export async function latency(openEngine: EngineOpener, job: LatencyJob): Promis
   const clocks = new Clocks(opened.sync)
   const begin = performance.now()
   for (let i = 0; i < job.operations; i++) {
-    const input = job.warmupOperations + i
+    const input = warmupOperations + i
     const start = performance.now()
     if (opened.sync) opened.engine.put(keys[input], values[input])
     else await opened.engine.put(keys[input], values[input])

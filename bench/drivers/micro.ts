@@ -15,15 +15,15 @@ import { MeasuredPartProfiler } from './profiler.js'
 export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Measurement> {
   const rows = isPut(job.operation) ? (job.rows ?? 1) : 1
   const intoEmpty = job.target === 'empty'
-  const warmupCount = job.warmupBatches * job.operationsPerBatch * rows
-  const inputs = makeInputs(job, warmupCount + job.batches * job.operationsPerBatch * rows)
-  if (intoEmpty) await warmUpElsewhere(openEngine, job, inputs, warmupCount, job.operation === 'group' ? rows : 0)
+  const warmupBatches = intoEmpty ? 0 : job.warmupBatches
+  const inputs = makeInputs(job, (warmupBatches + job.batches) * job.operationsPerBatch * rows)
+  await warmUpElsewhere(openEngine, job, job.operation, rows)
 
   const opened = await openEngine(job)
   const { engine } = opened
   const before = await engine.count()
   const profiler = new MeasuredPartProfiler(job.profileDir)
-  const runner = new BatchRunner(opened, job, inputs, rows, intoEmpty ? warmupCount : 0)
+  const runner = new BatchRunner(opened, job, inputs, rows)
   let clocks = new Clocks(opened.sync)
   let cpuMs = 0
   let writtenBefore: number | undefined
@@ -34,7 +34,7 @@ export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Me
     iterations: job.batches,
     time: 0,
     warmup: !intoEmpty,
-    warmupIterations: job.warmupBatches,
+    warmupIterations: warmupBatches,
     warmupTime: 0,
     throws: true,
     setup: (_task, mode) => {
@@ -101,7 +101,7 @@ function perCommit(before: Observation | undefined, after: Observation | undefin
 class BatchRunner {
   sum = 0
   done = 0
-  private next: number
+  private next = 0
   private lastMs = 0
   private growths = 0
   private readonly batchMs: number[] = []
@@ -112,10 +112,7 @@ class BatchRunner {
     private readonly job: MicroJob,
     private readonly inputs: Inputs,
     private readonly rows: number,
-    first: number,
-  ) {
-    this.next = first
-  }
+  ) {}
 
   /** The measured part begins. */
   restart(): void {
