@@ -21,7 +21,7 @@ const LIMITS: Readonly<Record<'quick' | 'full' | 'long', readonly CrashOptions[]
   ],
   full: [
     { exhaustiveLimit: 16_384, samples: 128, lazyLimit: 32 },
-    { exhaustiveLimit: 24, samples: 12, lazyLimit: 2 },
+    { exhaustiveLimit: 12, samples: 6, lazyLimit: 2 },
     { exhaustiveLimit: 2, samples: 2 },
   ],
   long: [
@@ -31,10 +31,10 @@ const LIMITS: Readonly<Record<'quick' | 'full' | 'long', readonly CrashOptions[]
   ],
 }
 /** Stores of values after which crashes are tried; of longer values, every n-th. Of the stores of programs, all. */
-const STORES = { quick: 12, full: 24, long: 200 }
+const STORES = { quick: 12, full: 8, long: 200 }
 /** Of the sequences of three operations, every n-th. */
 const EVERY = { quick: 24, full: 1, long: 1 }
-const RANDOM_SEQUENCES = { quick: 4, full: 30, long: 600 }
+const RANDOM_SEQUENCES = { quick: 4, full: 20, long: 600 }
 
 /**
  * Every sequence of up to three operations on a small pool, under both loggings and all models, with crashes during the

@@ -12,12 +12,11 @@ import { isMine } from './suite.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
 
 const STEPS = plain.SCRIPT.length
-/** Survivors meet all attempts in long runs only; these are the ones that notice most mutants soon. */
+/** Survivors meet all attempts in long runs only; these are the ones that notice most mutants soonest. */
 const SHORT = [
   'the workload itself',
   'damage after a clean close',
   'power failure before fences',
-  'power failure during recovery',
   'kill, then power failure during or after recovery',
 ]
 

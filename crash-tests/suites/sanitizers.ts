@@ -9,7 +9,7 @@ import { buildSanitized } from '../src/sanitized-addon.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
 
 const IMAGES = { quick: 150, full: 2_000, long: 20_000 }
-const PROGRAMS = { quick: 3_000, full: 60_000, long: 600_000 }
+const PROGRAMS = { quick: 3_000, full: 30_000, long: 600_000 }
 /** Native tests that say nothing about signals and workers, which the sanitizers have their own mind about. */
 const TESTS = ['native-executor', 'native-growth', 'native-faults', 'native-xxh64', 'executors-differential']
 

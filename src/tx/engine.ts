@@ -75,6 +75,10 @@ export interface EngineOptions {
   readonly random?: (words: Uint32Array) => void
 }
 
+/** Frames to begin with: of groups and relaxed commits as many as wait for a barrier in a busy store. */
+const FRAMES = 1024
+const TIP_FRAMES = 4096
+
 export const DEFAULT_GROWTH_STEP_BYTES = 16 * MIB
 /** A store that was not written to for this long is checkpointed. */
 export const IDLE_CHECKPOINT_MS = 1000
@@ -175,10 +179,13 @@ export class Engine {
     this.uuid = file.identity.uuid
     this.geometry = new Geometry(file.identity.segmentShift, file.identity.logPages)
     const stagingLimitBytes = options.stagingLimitBytes ?? DEFAULT_STAGING_LIMIT_BYTES
+    const { granularity, executor } = this.memory.persistence
+    // A simulated pool is small, and often one of a million.
+    const frames = executor === 'simulated' ? undefined : granularity === 'page' ? TIP_FRAMES : FRAMES
     this.space =
       options.verifyReads === true
-        ? new VerifiedPageSpace(this.memory, stagingLimitBytes, this.geometry)
-        : new PageSpace(this.memory, stagingLimitBytes)
+        ? new VerifiedPageSpace(this.memory, stagingLimitBytes, this.geometry, frames)
+        : new PageSpace(this.memory, stagingLimitBytes, frames)
     this.space.firstEditablePage = this.geometry.firstBitmapPage
     this.allocator = new Allocator(this.space, this.geometry, (pages) => {
       this.grow(pages)

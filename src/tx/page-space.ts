@@ -20,8 +20,7 @@ export const FRAME_FREED = 2 // the transaction freed the page: neither recorded
 export const FRAME_BACKUP = 4 // holds a savepoint's copy of another frame
 export const FRAME_LOGGED = 8 // fresh in a record that is not applied: what the pool holds there means nothing
 
-/** Frames there is room for at first. */
-const FRAMES = 4096
+const INITIAL_FRAMES = 256
 
 const CHUNK_MASK = STAGING_CHUNK_FRAMES - 1
 
@@ -55,35 +54,32 @@ export class PageSpace {
   /** Frames in use by this transaction, backups included. */
   frameCount = 0
 
-  /**
-   * By frame: page id, dirty-line mask, flags, and the savepoint level at which the frame was last saved. Long enough for
-   * what usual transactions and groups stage: when one of them is replaced, V8 throws away all compiled code that used it.
-   */
-  pageIds = new Uint32Array(FRAMES)
-  dirtyLo = new Uint32Array(FRAMES)
-  dirtyHi = new Uint32Array(FRAMES)
-  flags = new Uint8Array(FRAMES)
-  private levels = new Uint16Array(FRAMES)
+  /** By frame: page id, dirty-line mask, flags, and the savepoint level at which the frame was last saved. */
+  pageIds: Uint32Array
+  dirtyLo: Uint32Array
+  dirtyHi: Uint32Array
+  flags: Uint8Array
+  private levels: Uint16Array
   /** By frame: lines changed by records that are not applied to the pool, and the number of the last such record. */
-  unappliedLo = new Uint32Array(FRAMES)
-  unappliedHi = new Uint32Array(FRAMES)
-  private lastRecord = new Float64Array(FRAMES)
+  unappliedLo: Uint32Array
+  unappliedHi: Uint32Array
+  private lastRecord: Float64Array
   /** Frames staged since the last record, so that a commit need not go through all that wait to be applied; no backups. */
-  stagedFrames = new Uint32Array(FRAMES)
+  stagedFrames: Uint32Array
   stagedCount = 0
-  private listed = new Uint8Array(FRAMES)
+  private listed: Uint8Array
 
   /** Open-addressing table page id -> frame + 1; 0 is empty. Never shrinks below its frames. */
-  private table = new Int32Array(FRAMES * 4)
-  private tableMask = FRAMES * 4 - 1
+  private table: Int32Array
+  private tableMask: number
 
   private readonly savepoints = new SavepointStack()
   /**
    * By frame: the copy (and 1) that shows it as the last record did; meant only while `recordEpochs` has the current epoch.
    * Epochs are counted in doubles, as 32 bits are through after some hours.
    */
-  private recordedCopies = new Uint32Array(FRAMES)
-  private recordEpochs = new Float64Array(FRAMES)
+  private recordedCopies: Uint32Array
+  private recordEpochs: Float64Array
   private recordEpoch = 1
   /** Frames of backups that no savepoint needs any more: the next backups go there. */
   private freeBackups: number[] = []
@@ -100,7 +96,26 @@ export class PageSpace {
     readonly memory: PersistentMemory,
     /** Most bytes a transaction may stage. */
     private readonly stagingLimitBytes: number,
+    /**
+     * How many frames the tables have room for at first, a power of two. When one has to be replaced by a longer one, V8 throws
+     * away all compiled code that used it.
+     */
+    frames = INITIAL_FRAMES,
   ) {
+    this.pageIds = new Uint32Array(frames)
+    this.dirtyLo = new Uint32Array(frames)
+    this.dirtyHi = new Uint32Array(frames)
+    this.flags = new Uint8Array(frames)
+    this.levels = new Uint16Array(frames)
+    this.unappliedLo = new Uint32Array(frames)
+    this.unappliedHi = new Uint32Array(frames)
+    this.lastRecord = new Float64Array(frames)
+    this.stagedFrames = new Uint32Array(frames)
+    this.listed = new Uint8Array(frames)
+    this.table = new Int32Array(frames * 4)
+    this.recordedCopies = new Uint32Array(frames)
+    this.recordEpochs = new Float64Array(frames)
+    this.tableMask = frames * 4 - 1
     this.segments = memory.segments
     this.chunks = memory.stagingChunks
     this.segmentShift = memory.segmentShift

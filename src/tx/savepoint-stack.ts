@@ -15,7 +15,7 @@ export const SAVE_LEVEL = 5
  */
 export class SavepointStack {
   depth = 0
-  words = new Uint32Array(256 * SAVE_WORDS)
+  words = new Uint32Array(32 * SAVE_WORDS)
   /** Saves in all. */
   count = 0
   /** By level - 1: frames, words of extents, and saves there were when the savepoint was set. */

@@ -17,8 +17,9 @@ export class VerifiedPageSpace extends PageSpace {
     memory: PersistentMemory,
     stagingLimitBytes: number,
     private readonly geometry: Geometry,
+    frames?: number,
   ) {
-    super(memory, stagingLimitBytes)
+    super(memory, stagingLimitBytes, frames)
   }
 
   override locate(pageId: number): void {
