@@ -185,8 +185,8 @@ export class RoundContext {
   ): Promise<T> {
     const path = target === 'empty' ? files.fresh(subject) : await files.copy(subject, dataSet)
     const common = this.common(subject, path, dataSet)
-    if (target !== 'empty') return use(common).finally(() => files.discard(path))
-    // An empty store cannot be warmed up and stay empty. In memory also for the disk rows: the code is the same.
+    // An empty store cannot be warmed up and stay empty, and no store long enough without growing old. In memory also for the
+    // disk rows: the code is the same.
     const warmUp = { path: this.files.fresh(subject), puts: warmUpPuts(dataSet) }
     return use({ ...common, warmUp }).finally(() => {
       files.discard(path)
@@ -214,5 +214,5 @@ function warmUpPuts({ keys, valueBytes }: DataSet): number {
   return Math.min(WARM_UP_PUTS, Math.floor(keys / 2), Math.ceil(WARM_UP_BYTES / valueBytes))
 }
 
-const WARM_UP_PUTS = 50_000
+const WARM_UP_PUTS = 40_000
 const WARM_UP_BYTES = 64 * 1024 * 1024

@@ -57,24 +57,33 @@ function indexPicker({ keys, round, hotKeys }: InputRequest): (i: number) => num
 /** Longest time for it: an engine that has not warmed up by then has other costs than its code. */
 const WARM_UP_LIMIT_MS = 3000
 
-/** Writes to another store first, in the way that is measured after it (`together` puts at a time; 1: single ones). */
+/**
+ * Fills another store first and then, where that is what is measured, overwrites or removes what it holds; `together` puts at a
+ * time (1: single ones).
+ */
 export async function warmUpElsewhere(
   openEngine: EngineOpener,
   job: StoreJob,
   operation: Operation,
+  target: Target = 'empty',
   together = 1,
 ): Promise<void> {
   if (job.warmUp === undefined) return
   const { path, puts } = job.warmUp
-  const { keys, values } = makeInputs({ ...job, operation, target: 'empty' }, puts)
+  const put = operation === 'remove' ? 'put' : operation
+  const { keys, values } = makeInputs({ ...job, operation: put, target: 'empty' }, puts)
   const opened = await openEngine({ ...job, path })
   const { engine } = opened
   const end = performance.now() + WARM_UP_LIMIT_MS
-  for (let i = 0; i + together <= puts && performance.now() < end; i += together) {
-    if (operation === 'group') await engine.putTogether(keys, values, i, i + together)
-    else if (operation === 'transaction') await engine.putMany(keys, values, i, i + together)
-    else if (opened.sync) opened.engine.put(keys[i], values[i])
-    else await opened.engine.put(keys[i], values[i])
+  const passes = operation === 'remove' ? [put, operation] : target === 'existing' ? [put, put] : [put]
+  for (const pass of passes) {
+    for (let i = 0; i + together <= puts && performance.now() < end; i += together) {
+      if (pass === 'group') await engine.putTogether(keys, values, i, i + together)
+      else if (pass === 'transaction') await engine.putMany(keys, values, i, i + together)
+      else if (pass === 'remove') await engine.remove(keys[i])
+      else if (opened.sync) opened.engine.put(keys[i], values[i])
+      else await opened.engine.put(keys[i], values[i])
+    }
   }
   await engine.close()
 }

@@ -17,7 +17,9 @@ export async function micro(openEngine: EngineOpener, job: MicroJob): Promise<Me
   const intoEmpty = job.target === 'empty'
   const warmupBatches = intoEmpty ? 0 : job.warmupBatches
   const inputs = makeInputs(job, (warmupBatches + job.batches) * job.operationsPerBatch * rows)
-  await warmUpElsewhere(openEngine, job, job.operation, rows)
+  if (isPut(job.operation) || job.operation === 'remove') {
+    await warmUpElsewhere(openEngine, job, job.operation, job.target, rows)
+  }
 
   const opened = await openEngine(job)
   const { engine } = opened

@@ -9,6 +9,7 @@ import type { Measurement, YcsbJob, YcsbMix } from '../jobs.js'
 import { quantile } from '../statistics.js'
 import { ZipfPicker } from '../zipf.js'
 import { Clocks } from './clocks.js'
+import { warmUpElsewhere } from './inputs.js'
 import { MeasuredPartProfiler } from './profiler.js'
 
 /** What one operation does; numbers, so that the plan is a flat array. */
@@ -42,6 +43,7 @@ interface Plan {
 
 export async function ycsb(openEngine: EngineOpener, job: YcsbJob): Promise<Measurement> {
   const plan = planOf(job)
+  await warmUpElsewhere(openEngine, job, 'put', 'existing')
   const opened = await openEngine(job)
   const before = await opened.engine.count()
   let sum = 0

@@ -46,10 +46,10 @@ export function manyWrites({ keys }: RoundContext, rows: number, most: number): 
   return { operationsPerBatch: 1, batches, warmupBatches: Math.ceil(batches / WARMUP_SHARE), rows: inEach }
 }
 
-/** Operations of a mixed workload, and of a latency distribution. */
+/** Operations of a mixed workload, and of a latency distribution; half as many again in front, where the store is a filled one. */
 export function mixed({ keys }: RoundContext, most: number): { operations: number; warmupOperations: number } {
   const operations = Math.min(most, Math.floor(keys / 2))
-  return { operations, warmupOperations: Math.floor(operations / WARMUP_SHARE) }
+  return { operations, warmupOperations: Math.floor(operations / 2) }
 }
 
 export function atLeast(ratio: number, step?: number): Goal {
