@@ -333,7 +333,7 @@ export class Engine {
     } catch (error) {
       this.failCommit(error)
     }
-    this.space.clear()
+    this.space.committed()
     this.allocator.committed()
     this.depthNow = 0
     if (!stored) return

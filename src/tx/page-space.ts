@@ -81,6 +81,12 @@ export class PageSpace {
   private recordedCopies: Uint32Array
   private recordEpochs: Float64Array
   private recordEpoch = 1
+  /**
+   * By frame: the epoch as of which it holds what the pool does, because the transaction that staged it was committed. The
+   * epoch ends with whatever changes pages of the pool after that, and with the use of the frame.
+   */
+  private committedEpochs: Float64Array
+  private committedEpoch = 1
   /** Frames of backups that no savepoint needs any more: the next backups go there. */
   private freeBackups: number[] = []
   /** Extents written and freed by this transaction, in order: page id and byte length (0: freed) of each. */
@@ -115,6 +121,7 @@ export class PageSpace {
     this.table = new Int32Array(frames * 4)
     this.recordedCopies = new Uint32Array(frames)
     this.recordEpochs = new Float64Array(frames)
+    this.committedEpochs = new Float64Array(frames)
     this.tableMask = frames * 4 - 1
     this.segments = memory.segments
     this.chunks = memory.stagingChunks
@@ -175,9 +182,13 @@ export class PageSpace {
       this.locateCommitted(pageId)
       const source = this.view
       const from = this.base
+      const next = this.frameCount
+      const holdsIt = this.committedEpochs[next] === this.committedEpoch && this.pageIds[next] === pageId
       frame = this.newFrame()
       this.enter(frame, pageId, 0)
       this.point(frame)
+      // Puts one after the other stage the root of a tree in the same frame again and again ("durable put").
+      if (holdsIt) return
       // One block copy; a word loop costs several times more, and a Buffer's subarray twice what this view costs.
       this.view.u8.set(new Uint8Array(source.buffer, from, PAGE_BYTES), this.base)
       return
@@ -350,8 +361,20 @@ export class PageSpace {
     savepoints.end((kept - first) / SAVE_WORDS)
   }
 
-  /** Forgets all staging: after a commit or an abort. */
+  /** Forgets all staging after a commit that has stored everything in its place. */
+  committed(): void {
+    const { stagedFrames, flags, committedEpochs } = this
+    const epoch = this.committedEpoch + 1
+    for (let i = 0; i < this.stagedCount; i++) {
+      const frame = stagedFrames[i]
+      if ((flags[frame] & (FRAME_BACKUP | FRAME_FREED)) === 0) committedEpochs[frame] = epoch
+    }
+    this.clear()
+  }
+
+  /** Forgets all staging. */
   clear(): void {
+    this.committedEpoch++
     this.generation = (this.generation + 1) | 0
     this.savepoints.clear()
     // Making an array costs more than the rest of a small commit's clean-up.
@@ -362,7 +385,8 @@ export class PageSpace {
       this.unlist(0)
       this.frameCount = 0
       this.freeBackups = []
-      // A large transaction must not pin its memory for ever.
+      // A large transaction must not pin its memory for ever, and what was given back holds nothing any more.
+      this.committedEpoch++
       this.memory.trimStagingChunks(STAGING_KEEP_CHUNKS)
       const keptFrames = STAGING_KEEP_CHUNKS * STAGING_CHUNK_FRAMES
       if (this.frameBytes.length > keptFrames) this.frameBytes.length = keptFrames
@@ -404,6 +428,7 @@ export class PageSpace {
 
   /** After the records up to this one have been applied to the pool: frames that only they have changed equal it. */
   applied(record: number): void {
+    this.committedEpoch++
     for (let frame = 0; frame < this.frameCount; frame++) {
       if (this.lastRecord[frame] > record) continue
       this.unappliedLo[frame] = 0
@@ -446,6 +471,7 @@ export class PageSpace {
 
   /** Copies the bytes [from, to) of the committed page over every staged or saved copy of it. */
   refreshFromCommitted(pageId: number, from: number, to: number): void {
+    this.committedEpoch++
     if (this.frameCount === 0) return
     this.locateCommitted(pageId)
     const { view, base } = this
@@ -478,6 +504,7 @@ export class PageSpace {
     this.unappliedHi[frame] = 0
     this.lastRecord[frame] = 0
     this.levels[frame] = this.savepoints.depth
+    this.committedEpochs[frame] = 0
     return frame
   }
 
@@ -541,6 +568,7 @@ export class PageSpace {
     this.lastRecord = grow(new Float64Array(length), this.lastRecord)
     this.recordedCopies = grow(new Uint32Array(length), this.recordedCopies)
     this.recordEpochs = grow(new Float64Array(length), this.recordEpochs)
+    this.committedEpochs = grow(new Float64Array(length), this.committedEpochs)
     this.stagedFrames = grow(new Uint32Array(length), this.stagedFrames)
     this.listed = grow(new Uint8Array(length), this.listed)
   }

@@ -134,7 +134,7 @@ export class Pipeline {
     const stored = committer.commit()
     // The fence of that commit covers the anchor, too; an intermediate checkpoint may have replaced it.
     if (stored) this.anchorIsDurable()
-    this.space.clear()
+    this.space.committed()
     this.recordedFrames = 0
     this.allocator.committed()
     if (this.group !== undefined) this.host.applied()

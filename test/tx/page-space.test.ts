@@ -48,21 +48,32 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('release' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('rollback' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('clear' as const) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('commit' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('growth' as const), page: fc.nat(EDITED_PAGES - 1), at: fc.nat(4000) }),
+  },
 )
 
-test('staging with nested savepoints holds exactly what a model of copies holds', () => {
+test('staging with nested savepoints and commits holds exactly what a model of copies holds', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
       const space = makeSpace()
       let model: Model = new Map()
       const stack: Model[] = []
+      const pool = Array.from({ length: PAGES }, () => new Array<number>(PAGE_BYTES).fill(0))
+      const storeInPool = (id: number, from: number, bytes: readonly number[]): void => {
+        space.locateCommitted(id)
+        space.view.u8.set(bytes, space.base + from)
+        bytes.forEach((byte, i) => (pool[id][from + i] = byte))
+      }
       let deepest = 0
       let value = 1
       for (const s of steps) {
         if (s.kind === 'edit') {
           space.stage(s.page)
           const to = Math.min(4096, s.at + s.length + 1)
-          const page = model.get(s.page) ?? { bytes: new Array<number>(4096).fill(0), dirty: new Set<number>() }
+          const page = model.get(s.page) ?? { bytes: [...pool[s.page]], dirty: new Set<number>() }
           value = (value % 255) + 1
           space.view.u8.fill(value, space.base + s.at, space.base + to)
           space.markDirty(space.frame, s.at, to)
@@ -73,11 +84,22 @@ test('staging with nested savepoints holds exactly what a model of copies holds'
           space.setSavepoint()
           stack.push(copyModel(model))
           deepest = Math.max(deepest, stack.length)
-        } else if (s.kind === 'clear') {
-          space.clear()
+        } else if (s.kind === 'clear' || s.kind === 'commit') {
+          if (s.kind === 'commit') {
+            for (const [id, { bytes }] of model) storeInPool(id, 0, bytes)
+            space.committed()
+          } else {
+            space.clear()
+          }
           model = new Map()
           stack.length = 0
           deepest = 0
+        } else if (s.kind === 'growth') {
+          value = (value % 255) + 1
+          const bytes = new Array<number>(64).fill(value)
+          storeInPool(s.page, s.at, bytes)
+          space.refreshFromCommitted(s.page, s.at, s.at + 64)
+          for (const version of [model, ...stack]) version.get(s.page)?.bytes.fill(value, s.at, s.at + 64)
         } else if (stack.length > 0) {
           const outer = stack.pop() as Model
           if (s.kind === 'rollback') {
@@ -96,13 +118,44 @@ test('staging with nested savepoints holds exactly what a model of copies holds'
         assert.equal(frame >= 0, expected !== undefined, `page ${id} staged`)
         space.locate(id)
         const got = [...space.view.u8.subarray(space.base, space.base + PAGE_BYTES)]
-        assert.deepEqual(got, expected?.bytes ?? new Array<number>(4096).fill(0), `bytes of page ${id}`)
+        assert.deepEqual(got, expected?.bytes ?? pool[id], `bytes of page ${id}`)
         if (expected !== undefined)
           assert.deepEqual(dirtyLines(space, frame), expected.dirty, `dirty lines of page ${id}`)
       }
     }),
     { numRuns: 300 },
   )
+})
+
+test('what a frame held when its transaction was committed is not taken for the page once the frame was used otherwise', () => {
+  const space = makeSpace()
+  const edit = (page: number, value: number): void => {
+    space.stage(page)
+    space.view.u8[space.base + 100] = value
+    space.markDirty(space.frame, 100, 101)
+  }
+  const commit = (page: number): void => {
+    const { view, base } = space
+    space.locateCommitted(page)
+    space.view.u8.set(view.u8.subarray(base, base + PAGE_BYTES), space.base)
+  }
+  edit(8, 1)
+  commit(8)
+  edit(9, 2)
+  commit(9)
+  space.committed()
+  // The frame in which page 9 was committed holds a copy of its edited version now ...
+  space.setSavepoint()
+  edit(9, 3)
+  space.setSavepoint()
+  edit(9, 4)
+  space.rollback()
+  space.rollback()
+  // ... and is the next one page 9 gets.
+  space.stage(8)
+  space.stage(9)
+  assert.equal(space.view.u8[space.base + 100], 2)
+  assert.equal(space.frame, 1)
 })
 
 test('a large transaction grows frame table and chunks, and all pages are found and forgotten again', () => {
