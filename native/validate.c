@@ -14,10 +14,8 @@ static enum refusal check_frame(const struct pool *pool, uint32_t frame) {
   return frame >> CHUNK_SHIFT < pool->chunk_count ? REFUSED_NOT : REFUSED_FRAME;
 }
 
-/* Applied without looking for the end of a mapped segment. */
 static enum refusal check_log_span(const struct pool *pool, uint32_t first, uint32_t pages) {
-  if (!span_is_inside(pool, first, pages)) return REFUSED_SLOT;
-  return first >> pool->segment_shift == (first + pages - 1) >> pool->segment_shift ? REFUSED_NOT : REFUSED_SLOT;
+  return span_is_inside(pool, first, pages) ? REFUSED_NOT : REFUSED_SLOT;
 }
 
 static enum refusal check_line(uint32_t line) { return line < LINES_PER_PAGE ? REFUSED_NOT : REFUSED_SLOT; }

@@ -223,6 +223,19 @@ for (const granularity of ['byte', 'cache-line', 'page'] as const) {
   )
 }
 
+test('a log span that holds no record, or crosses the end of a mapped segment, is applied by no executor', () => {
+  withMemories('page', (memories) => {
+    for (const span of [
+      [DATA_PAGES, 1, 0],
+      [7, 2, 33],
+      [0, PAGES, 63],
+    ]) {
+      assert.equal(runAll(memories, [OP_APPLY, ...span]), false)
+      assertSame(memories)
+    }
+  })
+})
+
 for (const granularity of ['cache-line', 'page'] as const) {
   const options = { skip: granularity === 'cache-line' && skip }
   test(`under ${granularity}, a program with one word changed is accepted by all executors or by none`, options, () => {
