@@ -373,7 +373,7 @@ export const MUTANTS: readonly Mutant[] = [
     logging: 'redo',
     rule: 'recovery starts at the ring offset of the anchor',
     patches: [
-      { file: 'tx/redo-commit.ts', find: 'ringLine: page * LINES_PER_PAGE,', replace: 'ringLine: anchor.ringLine,' },
+      { file: 'tx/redo-commit.ts', find: 'ringLine: line,', replace: 'ringLine: anchor.ringLine,' },
     ],
   },
   {

@@ -22,7 +22,7 @@ const LIMITS: Readonly<Record<'quick' | 'full' | 'long', readonly CrashOptions[]
   full: [
     { exhaustiveLimit: 16_384, samples: 128, lazyLimit: 32 },
     { exhaustiveLimit: 12, samples: 6, lazyLimit: 2 },
-    { exhaustiveLimit: 2, samples: 2 },
+    { exhaustiveLimit: 2, samples: 1 },
   ],
   long: [
     { exhaustiveLimit: 16_384, samples: 1024, lazyLimit: 256 },
@@ -31,7 +31,7 @@ const LIMITS: Readonly<Record<'quick' | 'full' | 'long', readonly CrashOptions[]
   ],
 }
 /** Stores of values after which crashes are tried; of longer values, every n-th. Of the stores of programs, all. */
-const STORES = { quick: 12, full: 8, long: 200 }
+const STORES = { quick: 12, full: 6, long: 200 }
 /** Of the sequences of three operations, every n-th. */
 const EVERY = { quick: 24, full: 1, long: 1 }
 const RANDOM_SEQUENCES = { quick: 4, full: 20, long: 600 }

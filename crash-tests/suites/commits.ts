@@ -6,7 +6,7 @@ import { isMine } from './suite.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
 
 const MODELS: readonly CrashModel[] = ['cache-line', 'byte', 'kill', 'page']
-const STEPS = { quick: 66, full: 52, long: 300 }
+const STEPS = { quick: 66, full: 46, long: 300 }
 const SEEDS = { quick: 1, full: 1, long: 4 }
 const LOGGINGS: readonly Logging[] = ['undo', 'redo']
 

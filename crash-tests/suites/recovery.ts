@@ -68,7 +68,7 @@ const MORE_CHAINS: readonly { readonly name: string; readonly options: NestedOpt
   },
 ]
 
-const STEPS = { quick: SCRIPT.length, full: 30, long: 120 }
+const STEPS = { quick: SCRIPT.length, full: 21, long: 120 }
 /** Of the crashes that a chain begins with. */
 const SHARE = { quick: 0.1, full: 0.2, long: 1 }
 const SEEDS = { quick: 1, full: 1, long: 3 }
