@@ -350,7 +350,10 @@ export class PageSpace {
         kept += SAVE_WORDS
       } else {
         levels[frame] = words[at + SAVE_LEVEL]
-        this.freeBackups.push(words[at + SAVE_BACKUP])
+        const backup = words[at + SAVE_BACKUP]
+        // The next page saved under what is still open goes there. The copies of the outermost savepoint stay until the record.
+        if (outer !== 0 && this.recordedCopies[frame] === backup + 1) this.recordedCopies[frame] = 0
+        this.freeBackups.push(backup)
       }
     }
     // Frames made under the released savepoint now belong to the level around it; left as they were, a later
@@ -582,7 +585,7 @@ export class PageSpace {
     this.pageIds[backup] = this.pageIds[frame]
     this.flags[backup] = FRAME_BACKUP
     this.copyFrame(frame, backup)
-    if ((this.dirtyLo[frame] | this.dirtyHi[frame]) === 0) {
+    if ((this.dirtyLo[frame] | this.dirtyHi[frame]) === 0 && this.recordedCopy(frame) < 0) {
       this.recordedCopies[frame] = backup + 1
       this.recordEpochs[frame] = this.recordEpoch
     }
