@@ -30,13 +30,13 @@ const ALLOCATOR = 'pool/allocator.ts'
 const COMMIT = 'tx/commit.ts'
 
 const TAKEN = 'let taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]'
-const FIND_EXTENTS = 'let runs = this.allocator.findRuns(pagesNeeded, MAX_RECORD_EXTENTS)'
+const FIND_EXTENTS = 'let runs = allocator.findRuns(pagesNeeded, MAX_RECORD_EXTENTS)'
 
 /** `findRuns` for the record's extents sees only one of the two bitmaps; ordinary allocation is left alone. */
 function extentsFrom(words: string): Patch[] {
   const flag = '(globalThis as { extents?: boolean }).extents'
   return [
-    { file: COMMIT, find: FIND_EXTENTS, replace: `;${flag} = true; ${FIND_EXTENTS}; ${flag} = false` },
+    { file: 'tx/record-extents.ts', find: FIND_EXTENTS, replace: `;${flag} = true; ${FIND_EXTENTS}; ${flag} = false` },
     { file: ALLOCATOR, find: TAKEN, replace: TAKEN.replace('= ', `= ${flag} === true ? ${words} : `) },
   ]
 }
@@ -295,7 +295,13 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'extent freed under a savepoint reused',
     first: 'a long life without crashes',
     rule: 'a value that a rollback to a savepoint brings back is not overwritten',
-    patches: [{ file: ALLOCATOR, find: 'if (this.pages.savepointDepth > 0) this.pin(pageId, pageCount)', replace: '' }],
+    patches: [
+      {
+        file: ALLOCATOR,
+        find: 'if (this.pages.savepointDepth > 0) this.mark(this.pinned, pageId, pageCount)',
+        replace: '',
+      },
+    ],
   },
   {
     name: 'capacity published before the file is extended',
