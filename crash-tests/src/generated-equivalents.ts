@@ -21,14 +21,27 @@ const EQUIVALENTS: readonly Equivalent[] = [
     proof: 'fence 2 of every commit has made its lines durable: under undo there is nothing left to sync',
   },
   {
+    protocols: ['slots'],
+    name: /^close: data: only a fence instead of sync 1$/,
+    proof:
+      'the lines of the last transaction have been flushed when it ended: a fence makes them durable as well as a sync does',
+  },
+  {
+    protocols: ['slots'],
+    name: /^open: log again: (without log flushes|last one missing of log flushes|swapped across fence) /,
+    proof:
+      'records in slots are written past the cache only, so the fence of recovery makes their lines durable, whether or not the ' +
+      'same bytes are stored again before it',
+  },
+  {
     name: /^open: anchors again: (without fence|swapped across fence) 1$/,
     proof: 'the sync of the data comes before the other copy is written, and it is a fence as well',
   },
   {
-    protocols: ['undo'],
+    protocols: ['undo', 'slots'],
     name: /^open: data: only a fence instead of sync 1$/,
     proof:
-      'recovery stores and flushes every line of the record again, so that a fence makes them durable as well as a sync does; ' +
+      'recovery stores and flushes every line of its records again, so that a fence makes them durable as well as a sync does; ' +
       'nothing else of the last transaction can be volatile',
   },
   {
