@@ -21,6 +21,11 @@ const EQUIVALENTS: readonly Equivalent[] = [
     proof: 'fence 2 of every commit has made its lines durable: under undo there is nothing left to sync',
   },
   {
+    protocols: ['ring'],
+    name: /^close: data: without fence 1$/,
+    proof: 'the sync that follows, before the anchor of the close is stored, is a fence as well',
+  },
+  {
     protocols: ['slots'],
     name: /^close: data: only a fence instead of sync 1$/,
     proof:
@@ -53,9 +58,9 @@ const EQUIVALENTS: readonly Equivalent[] = [
   },
   {
     protocols: ['ring'],
-    name: /^open: (anchors again|new anchor): last one missing of anchor flushes /,
+    name: /^(open: anchors again|open: new anchor|checkpoint): last one missing of anchor flushes /,
     proof:
-      'the log is replayed from under granularity page, where a flush notes its page for the next msync: the other line of the ' +
+      'a ring is used under granularity page, where a flush notes its page for the next msync: the other line of the ' +
       'copy has noted it. Line by line the same steps are judged under undo',
   },
   {
