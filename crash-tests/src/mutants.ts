@@ -327,7 +327,7 @@ export const MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: ALLOCATOR,
-        find: 'if (this.pages.savepointDepth > 0) this.mark(this.pinned, pageId, pageCount)',
+        find: 'if (this.pages.savepointDepth > 0) this.pin(pageId, pageCount)',
         replace: '',
       },
     ],

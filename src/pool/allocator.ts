@@ -105,7 +105,7 @@ export class Allocator {
   free(pageId: number, pageCount = 1): void {
     this.checkRange(pageId, pageCount)
     this.setBits(pageId, pageCount, false)
-    if (this.pages.savepointDepth > 0) this.mark(this.pinned, pageId, pageCount)
+    if (this.pages.savepointDepth > 0) this.pin(pageId, pageCount)
     this.pages.dropFreed(pageId, pageCount)
     if (pageId < this.lowestFreed) this.lowestFreed = pageId
     // Allocated by this very transaction: may be taken again at once.
@@ -370,6 +370,10 @@ export class Allocator {
     this.pinnedWords = this.pinned.size === 0 ? undefined : this.pinned.get(bitmap)
     this.sealedWords = this.sealedPins.size === 0 ? undefined : this.sealedPins.get(bitmap)
     this.reservedWords = this.reserved.size === 0 ? undefined : this.reserved.get(bitmap)
+  }
+
+  private pin(pageId: number, pageCount: number): void {
+    this.mark(this.pinned, pageId, pageCount)
   }
 
   private mark(marks: Map<number, Int32Array>, pageId: number, pageCount: number): void {
