@@ -188,8 +188,9 @@ const WAITS: Readonly<Record<Protocol, Readonly<Partial<Record<AceOperation, [fe
     largeValue: [1, 0],
     // A value longer than what is logged waits twice, the growth once, and the anchor of a checkpoint under way once.
     grow: [4, 0],
-    checkpoint: [0, 0],
-    reopen: [3, 2],
+    // Of the anchor, again.
+    checkpoint: [1, 0],
+    reopen: [4, 2],
   },
 }
 

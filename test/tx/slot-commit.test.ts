@@ -32,11 +32,7 @@ function newStore(granularity: Granularity = 'cache-line', pages = 200): SmallSt
 /** Another process finds what this one has left in the cache. */
 function afterKill(
   { memory, options }: SmallStore,
-  { granularity = 'cache-line', logging = 'redo', image = memory.image() } = {} as {
-    granularity?: Granularity
-    logging?: 'undo' | 'redo'
-    image?: Buffer
-  },
+  { granularity = 'cache-line', logging = 'redo', image = memory.image() } = {},
 ): SmallStore {
   return new SmallStore(memoryOf(image.length, granularity, image), { ...options, logging })
 }
