@@ -393,7 +393,10 @@ export const MUTANTS: readonly Mutant[] = [
     protocol: 'C',
     hunted: 'ring',
     rule: 'a checkpoint writes the txid that recovery goes on from',
-    patches: [{ file: 'tx/redo-commit.ts', find: 'txid: this.epoch.txid,', replace: 'txid: anchor.txid,' }],
+    patches: [
+      { file: 'tx/redo-commit.ts', find: 'txid: this.epoch.txid,', replace: 'txid: anchor.txid,' },
+      { file: 'tx/redo-commit.ts', find: 'txid: appliedTxid,', replace: 'txid: anchor.txid,' },
+    ],
   },
   {
     name: 'checkpoint that does not step the sequence of anchors',
@@ -408,7 +411,8 @@ export const MUTANTS: readonly Mutant[] = [
     hunted: 'ring',
     rule: 'recovery starts at the ring offset of the anchor',
     patches: [
-      { file: 'tx/redo-commit.ts', find: 'ringLine: page * LINES_PER_PAGE,', replace: 'ringLine: anchor.ringLine,' },
+      { file: 'tx/redo-commit.ts', find: 'ringLine: line,', replace: 'ringLine: anchor.ringLine,' },
+      { file: 'tx/redo-commit.ts', find: 'ringLine: appliedLine,', replace: 'ringLine: anchor.ringLine,' },
     ],
   },
   {

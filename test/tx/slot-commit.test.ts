@@ -32,8 +32,9 @@ function newStore(granularity: Granularity = 'cache-line', pages = 200): SmallSt
 /** Another process finds what this one has left in the cache. */
 function afterKill(
   { memory, options }: SmallStore,
-  { granularity = 'cache-line', logging = 'redo', image = memory.image() } = {},
+  overrides: { granularity?: Granularity; logging?: 'undo' | 'redo'; image?: Buffer } = {},
 ): SmallStore {
+  const { granularity = 'cache-line', logging = 'redo', image = memory.image() } = overrides
   return new SmallStore(memoryOf(image.length, granularity, image), { ...options, logging })
 }
 
