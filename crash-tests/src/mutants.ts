@@ -61,6 +61,11 @@ const OVERFLOWING: readonly StepKind[] = [
   'largeValue',
 ]
 
+/** Leaves free pages enough, so that what follows need not grow the pool. */
+const ROOMY: readonly StepKind[] = ['createKeyspace', 'manyPages', 'clear']
+/** A record, one that overflows its slot and has other content for the same lines, and values in the space that is free then. */
+const OVERWRITTEN: readonly StepKind[] = ['overwriteSame', 'touchEverything', 'checkpoint', 'largeValue', 'largeValue']
+
 /** `findRuns` for the record's extents sees only one of the two bitmaps; ordinary allocation is left alone. */
 function extentsFrom(words: string): Patch[] {
   const flag = '(globalThis as { extents?: boolean }).extents'
@@ -555,7 +560,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'slots: extents of a record used again after a checkpoint',
     protocol: 'B',
     hunted: 'slots',
-    script: OVERFLOWING,
+    script: [...ROOMY, 'ascendingRun', 'ascendingRun', 'ascendingRun', ...OVERWRITTEN, ...OVERWRITTEN],
     rule: 'a fence does not free the extents: without the newest record the older one would be taken for it',
     patches: [
       {
