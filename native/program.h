@@ -19,10 +19,12 @@ enum opcode {
   OP_CHECKSUM_FROM = 10
 };
 
-enum record_kind { RECORD_UNDO = 1, RECORD_REDO = 2 };
+enum record_kind { RECORD_UNDO = 1, RECORD_REDO = 2, RECORD_SLOT = 3 };
 
 /* In place of a frame in an entry of a redo record: the lines are taken from the pool. */
 #define FRAME_IN_POOL UINT32_MAX
+/* Bit of the frame in an entry of a slot record: the lines are hashed, not logged. FRAME_IN_POOL has it, too. */
+#define FRAME_UNLOGGED 0x80000000u
 
 /* Words of an operation of fixed length, or 0 for OP_RECORD and for what is no operation. */
 static inline unsigned fixed_length(uint32_t opcode) {
@@ -76,10 +78,16 @@ static inline uint64_t record_lines(uint32_t extent_count, uint32_t page_count, 
   return 1 + lines_for((uint64_t)extent_count * 8) + lines_for((uint64_t)page_count * 16) + body_lines;
 }
 
+static inline bool entry_is_unlogged(uint32_t kind, const uint32_t *entry) {
+  return kind == RECORD_SLOT && (entry[1] & FRAME_UNLOGGED) != 0;
+}
+
 static inline uint64_t record_body_lines(const uint32_t *record) {
   const uint32_t *entry = record_entries(record);
+  uint32_t kind = record_kind(record);
   uint64_t lines = 0;
   for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
+    if (entry_is_unlogged(kind, entry)) continue;
     lines += (unsigned)__builtin_popcountll(join_words(entry + 2));
   }
   return lines;

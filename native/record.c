@@ -26,6 +26,7 @@ struct record_header {
 _Static_assert(sizeof(struct record_header) == LINE_BYTES, "the header is one line");
 _Static_assert(offsetof(struct record_header, page_count) == 24, "RECORD_OFFSET_PAGE_COUNT");
 _Static_assert(offsetof(struct record_header, post_hash) == 40, "RECORD_OFFSET_POST_HASH");
+_Static_assert(offsetof(struct record_header, fresh_hash) == 48, "RECORD_OFFSET_FRESH_HASH");
 _Static_assert(offsetof(struct record_header, hash) == 56, "RECORD_OFFSET_HASH");
 
 /*
@@ -101,6 +102,7 @@ static void put_extent_table(struct record_stream *stream, const uint32_t *recor
 
 static void put_directory(struct record_stream *stream, const uint32_t *record) {
   const uint32_t *entry = record_entries(record);
+  uint32_t kind = record_kind(record);
   uint32_t left = record[RECORD_WORD_PAGE_COUNT];
   while (left > 0) {
     uint32_t line[LINE_BYTES / 4] = {0};
@@ -109,6 +111,7 @@ static void put_directory(struct record_stream *stream, const uint32_t *record) 
       line[i * 4] = entry[0];
       line[i * 4 + 1] = entry[2];
       line[i * 4 + 2] = entry[3];
+      line[i * 4 + 3] = entry_is_unlogged(kind, entry);
     }
     put_line(stream, line);
     left -= count;
@@ -117,15 +120,16 @@ static void put_directory(struct record_stream *stream, const uint32_t *record) 
 
 /* The page that holds the new lines of an entry. */
 static const uint8_t *post_image(const struct pool *pool, const uint32_t *entry) {
-  return entry[1] == FRAME_IN_POOL ? pool_write_page(pool, entry[0]) : pool_frame(pool, entry[1]);
+  return entry[1] == FRAME_IN_POOL ? pool_write_page(pool, entry[0]) : pool_frame(pool, entry[1] & ~FRAME_UNLOGGED);
 }
 
 static void put_bodies(struct record_stream *stream, const uint32_t *record) {
   const struct pool *pool = stream->pool;
-  bool undo = record_kind(record) == RECORD_UNDO;
+  uint32_t kind = record_kind(record);
   const uint32_t *entry = record_entries(record);
   for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
-    const uint8_t *page = undo ? pool_write_page(pool, entry[0]) : post_image(pool, entry);
+    if (entry_is_unlogged(kind, entry)) continue;
+    const uint8_t *page = kind == RECORD_UNDO ? pool_write_page(pool, entry[0]) : post_image(pool, entry);
     for (uint64_t mask = join_words(entry + 2); mask != 0; mask &= mask - 1) {
       put_line(stream, page + (size_t)__builtin_ctzll(mask) * LINE_BYTES);
     }
@@ -146,6 +150,26 @@ static uint64_t hash_post_images(const struct pool *pool, const uint32_t *record
   return xxh64_finish(&hash, NULL, 0);
 }
 
+/* Hash of the lines that stand in their places before the record is durable: by it recovery knows whether they do. */
+static uint64_t hash_unlogged(const struct pool *pool, const uint32_t *record) {
+  struct xxh64 hash;
+  xxh64_start(&hash, join_words(record + RECORD_WORD_SALT));
+  const uint32_t *entry = record_entries(record);
+  for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
+    if (!entry_is_unlogged(RECORD_SLOT, entry)) continue;
+    const uint8_t *page = post_image(pool, entry);
+    uint64_t mask = join_words(entry + 2);
+    if (mask == UINT64_MAX) {
+      xxh64_lines(&hash, page, LINES_PER_PAGE);
+      continue;
+    }
+    for (; mask != 0; mask &= mask - 1) {
+      xxh64_lines(&hash, page + (size_t)__builtin_ctzll(mask) * LINE_BYTES, 1);
+    }
+  }
+  return xxh64_finish(&hash, NULL, 0);
+}
+
 static struct record_header make_header(const struct pool *pool, const uint32_t *record) {
   uint64_t body_lines = record_body_lines(record);
   uint32_t extent_count = record[RECORD_WORD_EXTENT_COUNT], page_count = record[RECORD_WORD_PAGE_COUNT];
@@ -159,6 +183,7 @@ static struct record_header make_header(const struct pool *pool, const uint32_t 
       .extent_count = extent_count,
       .total_lines = (uint32_t)record_lines(extent_count, page_count, body_lines),
       .post_hash = record_kind(record) == RECORD_UNDO ? hash_post_images(pool, record) : 0,
+      .fresh_hash = record_kind(record) == RECORD_SLOT ? hash_unlogged(pool, record) : 0,
   };
 }
 

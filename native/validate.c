@@ -81,9 +81,12 @@ static bool span_holds(const struct page_span *spans, size_t count, uint32_t pag
 static enum refusal check_entries(struct pool *pool, const uint32_t *record) {
   const uint32_t *entry = record_entries(record);
   size_t span_count = (size_t)record[RECORD_WORD_EXTENT_COUNT] + 1;
+  uint32_t kind = record_kind(record);
   for (uint32_t i = 0; i < record[RECORD_WORD_PAGE_COUNT]; i++, entry += ENTRY_WORDS) {
-    bool in_pool = record_kind(record) == RECORD_REDO && entry[1] == FRAME_IN_POOL;
-    enum refusal why = in_pool ? check_page(pool, entry[0]) : check_staged(pool, entry);
+    bool in_pool = kind != RECORD_UNDO && entry[1] == FRAME_IN_POOL;
+    enum refusal why = check_page(pool, entry[0]);
+    uint32_t frame = entry_is_unlogged(kind, entry) ? entry[1] & ~FRAME_UNLOGGED : entry[1];
+    if (why == REFUSED_NOT && !in_pool) why = check_frame(pool, frame);
     if (why == REFUSED_NOT) why = check_mask(entry + 2);
     if (why != REFUSED_NOT) return why;
     if (span_holds(pool->spans, span_count, entry[0])) return REFUSED_OVERLAP;
@@ -98,16 +101,20 @@ static uint64_t validate_record(struct pool *pool, const uint32_t *record, uint6
   if (length > words_left) return 0;
   uint32_t kind = record_kind(record), first_line = record_first_line(record);
   uint32_t page_count = record[RECORD_WORD_PAGE_COUNT];
-  *why = kind == RECORD_UNDO || kind == RECORD_REDO ? REFUSED_NOT : REFUSED_KIND;
+  *why = kind >= RECORD_UNDO && kind <= RECORD_SLOT ? REFUSED_NOT : REFUSED_KIND;
   if (*why == REFUSED_NOT) *why = check_line(first_line);
-  if (*why == REFUSED_NOT && first_line > 0 && record[RECORD_WORD_EXTENT_COUNT] > 0) *why = REFUSED_SLOT;
+  bool first_only = kind == RECORD_SLOT || record[RECORD_WORD_EXTENT_COUNT] > 0;
+  if (*why == REFUSED_NOT && first_line > 0 && first_only) *why = REFUSED_SLOT;
   /* An empty transaction writes nothing: a record of no pages could be mistaken for a zeroed log. */
   if (*why == REFUSED_NOT && page_count == 0) *why = REFUSED_COUNT;
   uint64_t capacity_pages = 0;
   if (*why == REFUSED_NOT) *why = check_spans(pool, record, &capacity_pages);
   if (*why == REFUSED_NOT) *why = check_entries(pool, record);
   if (*why != REFUSED_NOT) return 0;
-  uint64_t lines = record_lines(record[RECORD_WORD_EXTENT_COUNT], page_count, record_body_lines(record));
+  uint64_t body_lines = record_body_lines(record);
+  /* Fresh pages that no line of an older one leads to would belong to nobody. */
+  if (body_lines == 0) *why = REFUSED_COUNT;
+  uint64_t lines = record_lines(record[RECORD_WORD_EXTENT_COUNT], page_count, body_lines);
   /* The total is a u32 field of the header. */
   if (lines > capacity_pages * LINES_PER_PAGE - first_line || lines > UINT32_MAX) *why = REFUSED_FIT;
   return *why == REFUSED_NOT ? length : 0;

@@ -20,6 +20,7 @@ export type CombinationKind =
   | 'all new'
   | 'anchor new, data old'
   | 'anchor old, data new'
+  | 'record new, data old'
   | 'header new, body old'
   | 'one new'
   | 'one old'
@@ -92,6 +93,17 @@ export function* sampledCombinations(slots: readonly Slot[], limit: number, rand
     if (!slots.some(({ role }) => role === 'anchor')) break
     fill((slot) => (slot.role === 'anchor' ? anchors(slot) : others(slot)))
     if (fresh(kind)) yield combination
+  }
+  // A whole record, and what must be durable before it (all of it, one line) is not.
+  const data = shuffledIndexes(slots.length, random).filter((index) => slots[index].role === 'data')
+  if (data.length > 0 && data.length < slots.length) {
+    fill((slot) => (slot.role === 'data' ? oldest(slot) : newest(slot)))
+    if (fresh('record new, data old')) yield combination
+    for (const index of data.slice(0, 2)) {
+      fill(newest)
+      combination.chosen[index] = oldest(slots[index])
+      if (fresh('record new, data old')) yield combination
+    }
   }
   // A record whose hash is there and k of whose lines are not: all, half of them, two, one.
   const body = shuffledIndexes(slots.length, random).filter((index) => slots[index].role === 'body')

@@ -1,4 +1,3 @@
-import type { Logging } from '../../src/tx/committer.js'
 import type { Trace } from '../../src/pmem/event-log.js'
 import { ACE_LOG_PAGES, aceEngineOptions, recordAce } from './ace.js'
 import type { AceRecording } from './ace.js'
@@ -8,6 +7,8 @@ import { generateMutants } from './generated-mutants.js'
 import type { GeneratedMutant } from './generated-mutants.js'
 import type { CrashModel } from './medium.js'
 import { exploreNested } from './nested.js'
+import { PROTOCOLS } from './protocols.js'
+import type { Protocol } from './protocols.js'
 import type { ChainLink, NestedOptions } from './nested.js'
 
 /** Short lives that have every step of every program in them, each followed by something that depends on it. */
@@ -38,7 +39,6 @@ function life(...operations: AceOperation[]): AceStep[] {
   return operations.map((operation) => ({ operation, variant: 0 }))
 }
 
-const FIRST_MODEL: Readonly<Record<Logging, CrashModel>> = { undo: 'cache-line', redo: 'page' }
 const AMOUNT = { exhaustiveLimit: 8, samples: 8 }
 
 export interface GeneratedResult {
@@ -46,16 +46,16 @@ export interface GeneratedResult {
   readonly images: number
 }
 
-/** The lives under one logging, and all mutants of their programs and of the recoveries from their crashes. */
+/** The lives under one protocol, and all mutants of their programs and of the recoveries from their crashes. */
 export class GeneratedHunt {
   readonly mutants: readonly GeneratedMutant[]
   readonly #lives: readonly AceRecording[]
-  readonly #logging: Logging
+  readonly #protocol: Protocol
 
-  constructor(logging: Logging) {
-    this.#logging = logging
-    const lives = logging === 'redo' ? [...LIVES, ROUND_THE_RING, LAST_LINE_ALONE] : LIVES
-    this.#lives = lives.map((steps) => recordAce(steps, logging))
+  constructor(protocol: Protocol) {
+    this.#protocol = protocol
+    const lives = protocol === 'ring' ? [...LIVES, ROUND_THE_RING, LAST_LINE_ALONE] : LIVES
+    this.#lives = lives.map((steps) => recordAce(steps, protocol))
     const recoveries: Trace[] = []
     // What recovery does shows in the traces of recoveries only.
     const [{ options }] = this.#chains()
@@ -74,11 +74,11 @@ export class GeneratedHunt {
   hunt(mutant: GeneratedMutant | undefined): GeneratedResult {
     const explorer = this.#explorer()
     let by = ''
-    let model: CrashModel = FIRST_MODEL[this.#logging]
+    let model: CrashModel = PROTOCOLS[this.#protocol].models[0]
     const recovering = mutant?.role.startsWith('open') === true
     try {
       for (const [number, recorded] of this.#lives.entries()) {
-        for (model of [FIRST_MODEL[this.#logging], 'cache-line', 'page', 'kill'] as const) {
+        for (model of PROTOCOLS[this.#protocol].models) {
           if (recovering) break
           by = `life ${number + 1}`
           const trace = mutant?.filter(recorded.trace) ?? recorded.trace
@@ -99,20 +99,22 @@ export class GeneratedHunt {
   }
 
   #explorer(): Explorer {
-    const logging = this.#logging
+    const protocol = this.#protocol
     return new Explorer({
-      logPages: ACE_LOG_PAGES[logging],
-      engineOptions: () => aceEngineOptions(logging),
+      granularity: PROTOCOLS[protocol].granularity,
+      logPages: ACE_LOG_PAGES[protocol],
+      engineOptions: () => aceEngineOptions(protocol),
       continueEvery: 512,
     })
   }
 
   #chains(): readonly { readonly name: string; readonly options: NestedOptions }[] {
-    const logging = this.#logging
-    const engineOptions = (): ReturnType<typeof aceEngineOptions> => aceEngineOptions(logging)
-    // Under redo the sync makes durable what was stored lazily; under undo it must not be depended on.
-    const common = { engineOptions, syncIsFence: logging === 'undo' }
-    const last: ChainLink = { model: FIRST_MODEL[logging], options: AMOUNT }
+    const protocol = this.#protocol
+    const engineOptions = (): ReturnType<typeof aceEngineOptions> => aceEngineOptions(protocol)
+    // With a ring the sync makes durable what was stored lazily; without one it must not be depended on.
+    const { granularity, models } = PROTOCOLS[protocol]
+    const common = { granularity, engineOptions, syncIsFence: protocol !== 'ring' }
+    const last: ChainLink = { model: models[0], options: AMOUNT }
     const atFences: ChainLink = { model: 'kill', at: 'fences' }
     const failing: ChainLink = { model: 'kill', at: 'sync fails' }
     return [

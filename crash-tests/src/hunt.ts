@@ -1,9 +1,11 @@
-import type { Logging } from '../../src/tx/committer.js'
 import type { EngineOptions } from '../../src/tx/engine.js'
 import { amountFor, FEW, FEWER } from './amounts.js'
 import { Explorer } from './explorer.js'
+import type { CrashModel } from './medium.js'
 import { exploreNested } from './nested.js'
 import type { NestedOptions } from './nested.js'
+import { PROTOCOLS } from './protocols.js'
+import type { Protocol, ProtocolFacts } from './protocols.js'
 import { Random } from './random.js'
 import { recordWorkload } from './recording.js'
 import type { Recording } from './recording.js'
@@ -32,7 +34,9 @@ export interface HuntOptions {
   /** Steps of the workload. */
   readonly steps: number
   /** Default `undo`. */
-  readonly logging?: Logging
+  readonly protocol?: Protocol
+  /** Kinds of the first steps. Default: `SCRIPT`. */
+  readonly script?: readonly StepKind[]
   /** Mutants of the executor, for commits and for recoveries. */
   readonly commitFilter?: TraceFilter
   readonly recoveryFilter?: TraceFilter
@@ -127,7 +131,8 @@ export const ATTEMPTS = [
 
 /** Looks for a violation in every way the laboratory knows and stops at the first. */
 export function hunt(options: HuntOptions): HuntResult {
-  const explorer = new Explorer({ continueEvery: 256, engineOptions: () => engineOptionsOf(options) })
+  const { granularity } = protocolOf(options)
+  const explorer = new Explorer({ granularity, continueEvery: 256, engineOptions: () => engineOptionsOf(options) })
   const attempts = [...(options.attempts ?? ATTEMPTS)].sort(
     (left, right) => Number(right === options.first) - Number(left === options.first),
   )
@@ -149,13 +154,14 @@ export function hunt(options: HuntOptions): HuntResult {
 function attempt(name: string, seed: number, options: HuntOptions, explorer: Explorer): void {
   if (name === 'the workload itself') checkWorkload(seed, options.steps, options)
   if (name === 'a long life without crashes') checkWorkload(seed, 400, options)
-  if (name === 'damage after a clean close' && options.logging !== 'redo') checkClosedPool(seed)
+  if (name === 'damage after a clean close' && protocolOf(options).logging === 'undo') checkClosedPool(seed)
   if (name === 'power failure before fences') {
-    for (const recording of record(seed, options)) explorer.explore(recording, { points: 'frontier', ...FEW })
+    for (const recording of record(seed, options))
+      explorer.explore(recording, { model: powerModelOf(options), points: 'frontier', ...FEW })
   }
   if (name === 'power failure during commits') {
     for (const recording of record(seed, options))
-      explorer.explore(recording, { model: 'cache-line', ...amountFor(recording) })
+      explorer.explore(recording, { model: powerModelOf(options), ...amountFor(recording) })
   }
   if (name === 'kill during commits') {
     for (const recording of record(seed, options)) explorer.explore(recording, { model: 'kill', ...FEWER })
@@ -164,15 +170,33 @@ function attempt(name: string, seed: number, options: HuntOptions, explorer: Exp
   if (chain === undefined) return
   const filter = options.recoveryFilter === undefined ? {} : { filter: options.recoveryFilter }
   const engineOptions = (): EngineOptions => engineOptionsOf(options)
-  // Under redo a sync is more than a fence: it makes durable what was stored lazily.
-  const syncIsFence = options.logging !== 'redo' && chain.options.syncIsFence === true
+  // With a ring a sync is more than a fence: it makes durable what was stored lazily.
+  const syncIsFence = options.protocol !== 'ring' && chain.options.syncIsFence === true
+  const { granularity } = protocolOf(options)
+  const model = powerModelOf(options)
+  const [crash, next, ...more] = chain.options.chain.map((link) => (link.model === 'kill' ? link : { ...link, model }))
   for (const recording of record(seed, options)) {
-    exploreNested(explorer, recording, { ...chain.options, ...filter, engineOptions, syncIsFence })
+    exploreNested(explorer, recording, {
+      ...chain.options,
+      chain: [crash, next, ...more],
+      ...filter,
+      granularity,
+      engineOptions,
+      syncIsFence,
+    })
   }
 }
 
-function engineOptionsOf({ logging = 'undo' }: HuntOptions): EngineOptions {
-  return { logging }
+function protocolOf({ protocol = 'undo' }: HuntOptions): ProtocolFacts {
+  return PROTOCOLS[protocol]
+}
+
+function powerModelOf(options: HuntOptions): CrashModel {
+  return protocolOf(options).models[0]
+}
+
+function engineOptionsOf(options: HuntOptions): EngineOptions {
+  return { logging: protocolOf(options).logging }
 }
 
 function record(seed: number, options: HuntOptions): Recording[] {
@@ -180,8 +204,9 @@ function record(seed: number, options: HuntOptions): Recording[] {
     seed,
     steps: options.steps,
     // Under redo what one transaction has left in the log is what the crashes of the next ones are about.
-    stepsPerTrace: options.logging === 'redo' ? 4 : 1,
-    script: SCRIPT,
+    stepsPerTrace: protocolOf(options).logging === 'redo' ? 4 : 1,
+    script: options.script ?? SCRIPT,
+    granularity: protocolOf(options).granularity,
     lints: false,
     engineOptions: () => engineOptionsOf(options),
   })
@@ -192,12 +217,13 @@ function record(seed: number, options: HuntOptions): Recording[] {
 
 /** Without any crash, the pool must hold what the model says after every step. */
 function checkWorkload(seed: number, steps: number, options: HuntOptions): void {
-  const memory = new RecordingMemory({ sizeBytes: 24 * PAGE_BYTES, segmentShift: SEGMENT_SHIFT })
+  const { granularity } = protocolOf(options)
+  const memory = new RecordingMemory({ sizeBytes: 24 * PAGE_BYTES, segmentShift: SEGMENT_SHIFT, granularity })
   const engineOptions = (): EngineOptions => engineOptionsOf(options)
   const workload = new Workload({ memory }, { random: new Random(seed), engineOptions })
   const geometry = new Geometry(SEGMENT_SHIFT, LOG_PAGES)
   for (let step = 0; step < steps; step++) {
-    const kind = workload.step(SCRIPT[step])
+    const kind = workload.step((options.script ?? SCRIPT)[step])
     const { digest } = readContent(memory, geometry)
     if (digest !== workload.model.digest) throw new Error(`wrong content after step ${step} (${kind})`)
   }

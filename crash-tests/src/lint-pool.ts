@@ -1,4 +1,5 @@
 import {
+  DIRECTORY_UNLOGGED,
   LINE_BYTES,
   LINES_PER_PAGE,
   PAGE_BYTES,
@@ -10,6 +11,7 @@ import {
   RECORD_OFFSET_MAGIC,
   RECORD_OFFSET_PAGE_COUNT,
   RECORD_OFFSET_TOTAL_LINES,
+  RECORD_SLOT,
 } from '../../src/pmem/program.js'
 import {
   BITMAP_OFFSET_BITS,
@@ -26,6 +28,8 @@ import { regionsOf } from './regions.js'
 export class LintRecord {
   /** Byte offset of a covered line in the pool -> its bytes. */
   readonly #lines = new Map<number, Buffer>()
+  /** Of a slot record: lines that stand in their places already. */
+  readonly #unlogged = new Set<number>()
 
   constructor(
     readonly kind: number,
@@ -36,10 +40,16 @@ export class LintRecord {
     let at = 0
     for (let index = 0; index < pageCount; index++) {
       const pageId = directory.readUInt32LE(index * 16)
+      const unlogged = kind === RECORD_SLOT && directory.readUInt32LE(index * 16 + 12) === DIRECTORY_UNLOGGED
       for (let line = 0; line < LINES_PER_PAGE; line++) {
         const mask = directory.readUInt32LE(index * 16 + (line < 32 ? 4 : 8))
         if (((mask >>> (line & 31)) & 1) === 0) continue
-        this.#lines.set(pageId * PAGE_BYTES + line * LINE_BYTES, bodies.subarray(at, at + LINE_BYTES))
+        const offset = pageId * PAGE_BYTES + line * LINE_BYTES
+        if (unlogged) {
+          this.#unlogged.add(offset)
+          continue
+        }
+        this.#lines.set(offset, bodies.subarray(at, at + LINE_BYTES))
         at += LINE_BYTES
       }
     }
@@ -51,6 +61,11 @@ export class LintRecord {
 
   covers(offset: number): boolean {
     return this.#lines.has(offset)
+  }
+
+  /** Whether only a hash of the line is in the record. */
+  hashes(offset: number): boolean {
+    return this.#unlogged.has(offset)
   }
 
   /** Covered lines that do not hold the bytes of the record. */
@@ -125,7 +140,11 @@ export class LintPool {
     const extentCount = head.readUInt32LE(RECORD_OFFSET_EXTENT_COUNT)
     const pageCount = head.readUInt32LE(RECORD_OFFSET_PAGE_COUNT)
     const lines = head.readUInt32LE(RECORD_OFFSET_LINE_COUNT)
-    const parts = [this.#bytes.subarray(base, (PAGE_LOG_START + this.#geometry.logPages) * PAGE_BYTES)]
+    const kind = head.readUInt32LE(RECORD_OFFSET_KIND)
+    const logEnd = PAGE_LOG_START + this.#geometry.logPages
+    // A slot record goes on in its extents after half of the log.
+    const end = kind === RECORD_SLOT ? page + Math.floor(this.#geometry.logPages / 2) : logEnd
+    const parts = [this.#bytes.subarray(base, end * PAGE_BYTES)]
     for (let index = 0; index < extentCount; index++) {
       const start = head.readUInt32LE(RECORD_HEADER_BYTES + index * 8) * PAGE_BYTES
       const pages = head.readUInt32LE(RECORD_HEADER_BYTES + index * 8 + 4)
@@ -134,12 +153,7 @@ export class LintPool {
     const stream = Buffer.concat(parts)
     const directory = RECORD_HEADER_BYTES + Math.ceil((extentCount * 8) / LINE_BYTES) * LINE_BYTES
     const bodies = (head.readUInt32LE(RECORD_OFFSET_TOTAL_LINES) - lines) * LINE_BYTES
-    return new LintRecord(
-      head.readUInt32LE(RECORD_OFFSET_KIND),
-      stream.subarray(directory),
-      pageCount,
-      stream.subarray(bodies),
-    )
+    return new LintRecord(kind, stream.subarray(directory), pageCount, stream.subarray(bodies))
   }
 
   #isBitmap(page: number): boolean {

@@ -1,6 +1,7 @@
-import type { Logging } from '../../src/tx/committer.js'
+import type { Protocol } from './protocols.js'
 import type { MutantReport } from './report-data.js'
 import type { Patch } from './source-mutants.js'
+import type { StepKind } from './step-kinds.js'
 import * as trace from './trace-mutants.js'
 import type { TraceFilter } from './trace-mutants.js'
 
@@ -17,8 +18,10 @@ export interface Mutant {
   readonly patches?: readonly Patch[]
   /** Protocol that has the rule. Default: A, undo. */
   readonly protocol?: MutantReport['protocol']
-  /** Logging of the hunt. Default: undo. */
-  readonly logging?: Logging
+  /** What the hunt is under. Default: undo. */
+  readonly hunted?: Protocol
+  /** Kinds of the first steps of the hunt. Default: `SCRIPT`. */
+  readonly script?: readonly StepKind[]
   /** The attempt that is likely to notice it (see `hunt.ts`). */
   readonly first?: string
   /** Why the result cannot differ. */
@@ -30,13 +33,44 @@ const ALLOCATOR = 'pool/allocator.ts'
 const COMMIT = 'tx/commit.ts'
 
 const TAKEN = 'let taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]'
-const FIND_EXTENTS = 'let runs = this.allocator.findRuns(pagesNeeded, MAX_RECORD_EXTENTS)'
+const FIND_EXTENTS = 'let runs = allocator.findRuns(pagesNeeded, MAX_RECORD_EXTENTS)'
+
+const SLOT_COMMIT = 'tx/slot-commit.ts'
+const SLOT_RECOVERY = 'tx/slot-recovery.ts'
+
+/** Records that go on in extents, and at once transactions that take all the space they find. */
+const OVERFLOWING: readonly StepKind[] = [
+  'createKeyspace',
+  'ascendingRun',
+  'ascendingRun',
+  'ascendingRun',
+  'touchEverything',
+  'manyPages',
+  'overwriteSame',
+  'touchEverything',
+  'checkpoint',
+  'manyPages',
+  'clear',
+  'ascendingRun',
+  'ascendingRun',
+  'ascendingRun',
+  'touchEverything',
+  'checkpoint',
+  'largeValue',
+  'touchEverything',
+  'largeValue',
+]
+
+/** Leaves free pages enough, so that what follows need not grow the pool. */
+const ROOMY: readonly StepKind[] = ['createKeyspace', 'manyPages', 'clear']
+/** A record, one that overflows its slot and has other content for the same lines, and values in the space that is free then. */
+const OVERWRITTEN: readonly StepKind[] = ['overwriteSame', 'touchEverything', 'checkpoint', 'largeValue', 'largeValue']
 
 /** `findRuns` for the record's extents sees only one of the two bitmaps; ordinary allocation is left alone. */
 function extentsFrom(words: string): Patch[] {
   const flag = '(globalThis as { extents?: boolean }).extents'
   return [
-    { file: COMMIT, find: FIND_EXTENTS, replace: `;${flag} = true; ${FIND_EXTENTS}; ${flag} = false` },
+    { file: 'tx/record-extents.ts', find: FIND_EXTENTS, replace: `;${flag} = true; ${FIND_EXTENTS}; ${flag} = false` },
     { file: ALLOCATOR, find: TAKEN, replace: TAKEN.replace('= ', `= ${flag} === true ? ${words} : `) },
   ]
 }
@@ -295,7 +329,13 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'extent freed under a savepoint reused',
     first: 'a long life without crashes',
     rule: 'a value that a rollback to a savepoint brings back is not overwritten',
-    patches: [{ file: ALLOCATOR, find: 'if (this.pages.savepointDepth > 0) this.pin(pageId, pageCount)', replace: '' }],
+    patches: [
+      {
+        file: ALLOCATOR,
+        find: 'if (this.pages.savepointDepth > 0) this.pin(pageId, pageCount)',
+        replace: '',
+      },
+    ],
   },
   {
     name: 'capacity published before the file is extended',
@@ -330,7 +370,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'redo record hash not checked',
     protocol: 'C',
-    logging: 'redo',
+    hunted: 'ring',
     rule: 'a record counts only when its whole hash matches',
     patches: [
       {
@@ -343,7 +383,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'redo record of any transaction taken for the next',
     protocol: 'C',
-    logging: 'redo',
+    hunted: 'ring',
     rule: 'recovery expects txid + 1 and stops at the first mismatch',
     patches: [
       {
@@ -356,24 +396,219 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'checkpoint that does not step the txid',
     protocol: 'C',
-    logging: 'redo',
+    hunted: 'ring',
     rule: 'a checkpoint writes the txid that recovery goes on from',
-    patches: [{ file: 'tx/redo-commit.ts', find: 'txid: this.epoch.txid,', replace: 'txid: anchor.txid,' }],
+    patches: [
+      { file: 'tx/redo-commit.ts', find: 'txid: this.epoch.txid,', replace: 'txid: anchor.txid,' },
+      { file: 'tx/redo-commit.ts', find: 'txid: appliedTxid,', replace: 'txid: anchor.txid,' },
+    ],
   },
   {
     name: 'checkpoint that does not step the sequence of anchors',
     protocol: 'C',
-    logging: 'redo',
+    hunted: 'ring',
     rule: 'the highest valid sequence number wins',
     patches: [{ file: 'tx/redo-commit.ts', find: 'seq: anchor.seq + 1,', replace: 'seq: anchor.seq,', count: 2 }],
   },
   {
     name: 'checkpoint that does not move the start of the ring',
     protocol: 'C',
-    logging: 'redo',
+    hunted: 'ring',
     rule: 'recovery starts at the ring offset of the anchor',
     patches: [
       { file: 'tx/redo-commit.ts', find: 'ringLine: line,', replace: 'ringLine: anchor.ringLine,' },
+      { file: 'tx/redo-commit.ts', find: 'ringLine: appliedLine,', replace: 'ringLine: anchor.ringLine,' },
+    ],
+  },
+  {
+    name: 'slots: fresh hash not checked',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'the newest slot record counts only when its fresh lines stand in their places',
+    patches: [
+      {
+        file: SLOT_RECOVERY,
+        find: 'if (found.length > 0 && !freshLinesMatch(memory, found[found.length - 1], anchor)) found.pop()',
+        replace: 'if (found.length > 2 && !freshLinesMatch(memory, found[found.length - 1], anchor)) found.pop()',
+      },
+    ],
+  },
+  {
+    name: 'slots: fresh hash of the older record checked as well',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'the fresh lines of an older record may have been rewritten by the newer transaction',
+    patches: [
+      {
+        file: SLOT_RECOVERY,
+        find: 'if (found.length > 0 && !freshLinesMatch(memory, found[found.length - 1], anchor)) found.pop()',
+        replace: `const bad = found.findIndex((record) => !freshLinesMatch(memory, record, anchor))
+          if (bad >= 0) found.length = bad`,
+      },
+    ],
+  },
+  {
+    name: 'slots: the newest record overwritten instead of the older one',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'a record goes to the slot that does not hold the newest one',
+    patches: [{ file: SLOT_RECOVERY, find: '(txid % 2) * pages', replace: '(txid % 1) * pages' }],
+  },
+  {
+    name: 'slots: only the newest record replayed',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'the lines of a transaction are durable only since the fence of the next, so both records are replayed',
+    patches: [
+      {
+        file: SLOT_RECOVERY,
+        find: 'if (found.length === 2 && found[1].txid !== found[0].txid + 1) found.shift()',
+        replace: 'if (found.length === 2 && freshLinesMatch(memory, found[1], anchor)) found.shift()',
+      },
+    ],
+  },
+  {
+    name: 'slots: records that do not follow each other replayed',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'the older record counts only when it is the one before the newest',
+    patches: [
+      {
+        file: SLOT_RECOVERY,
+        find: 'if (found.length === 2 && found[1].txid !== found[0].txid + 1) found.shift()',
+        replace: '',
+      },
+    ],
+    equivalent:
+      'the slots are written by turns, and a record is begun when the one before is durable: two whole records follow each ' +
+      'other unless the medium has lost an acknowledged one',
+  },
+  {
+    name: 'slots: record not made durable before it is replayed',
+    protocol: 'B',
+    hunted: 'slots',
+    first: 'kill, then power failure during or after recovery',
+    rule: 'recovery makes the record durable before replaying',
+    patches: [
+      {
+        file: RECOVERY,
+        find: 'restoreRecords(builder, redo)',
+        replace: 'if (redo.length > 2) restoreRecords(builder, redo)',
+      },
+    ],
+  },
+  {
+    name: 'slots: fresh lines not made durable before the record is replayed',
+    protocol: 'B',
+    hunted: 'slots',
+    first: 'kill, then power failure during or after recovery',
+    rule: 'recovery makes the fresh lines durable before replaying',
+    patches: [
+      {
+        file: RECOVERY,
+        find: 'restoreFreshLines(builder, memory, redo[redo.length - 1])',
+        replace: 'if (redo.length > 2) restoreFreshLines(builder, memory, redo[redo.length - 1])',
+      },
+    ],
+  },
+  {
+    name: 'slots: commit without a fence',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'record, fresh lines and the lines of the transaction before are durable before the first line is stored',
+    commitFilter: trace.withoutFence(1),
+  },
+  {
+    name: 'slots: record not flushed',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'the record is durable by the fence',
+    commitFilter: trace.withoutRecordFlushes,
+  },
+  {
+    name: 'slots: fresh lines not flushed',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'fresh lines are durable by the fence',
+    commitFilter: trace.withoutFreshFlushes,
+  },
+  {
+    name: 'slots: values not flushed',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'values are durable by the fence',
+    patches: [{ file: SLOT_COMMIT, find: 'at = putValues(words, at, values, false)', replace: '' }],
+  },
+  {
+    name: 'slots: dirty lines not flushed',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'the fence of the next transaction makes the lines of this one durable',
+    commitFilter: trace.withoutLastFlushes,
+  },
+  {
+    name: 'slots: extents of a record used again by the next transaction',
+    protocol: 'B',
+    hunted: 'slots',
+    script: OVERFLOWING,
+    rule: 'extents stay reserved until the next record is durable',
+    patches: [
+      { file: SLOT_COMMIT, find: 'this.allocator.reserve(extents)', replace: 'this.allocator.reserve(NO_EXTENTS)' },
+    ],
+  },
+  {
+    name: 'slots: extents of a record used again after a checkpoint',
+    protocol: 'B',
+    hunted: 'slots',
+    script: [...ROOMY, 'ascendingRun', 'ascendingRun', 'ascendingRun', ...OVERWRITTEN, ...OVERWRITTEN],
+    rule: 'a fence does not free the extents: without the newest record the older one would be taken for it',
+    patches: [
+      {
+        file: SLOT_COMMIT,
+        find: 'memory.program[0] = OP_FENCE',
+        replace: 'memory.program[0] = OP_FENCE; this.allocator.reserve(NO_EXTENTS)',
+      },
+    ],
+  },
+  {
+    name: 'slots: a fresh page over one that the record before covers',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'lines of freed pages are not recorded, so that the next transaction may fill those pages in place',
+    patches: [{ file: SLOT_COMMIT, find: 'FRAME_BACKUP | FRAME_FREED', replace: 'FRAME_BACKUP', count: 5 }],
+  },
+  {
+    name: 'slots: page reused by the transaction that freed it',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'no reuse of a page freed in the same transaction',
+    patches: [{ file: ALLOCATOR, find: TAKEN, replace: 'let taken = this.stagedWords[this.stagedBase + word]' }],
+  },
+  {
+    name: 'slots: record continues in pages it freed',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'extents of a record only from pages this transaction neither freed nor allocated',
+    patches: extentsFrom('this.stagedWords[this.stagedBase + word]'),
+  },
+  {
+    name: 'slots: record continues in pages it allocated',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'extents of a record only from pages this transaction neither freed nor allocated',
+    patches: extentsFrom('this.committedWords[this.committedBase + word]'),
+  },
+  {
+    name: 'slots: record hash not checked',
+    protocol: 'B',
+    hunted: 'slots',
+    rule: 'a record counts only when its whole hash matches',
+    patches: [
+      {
+        file: 'tx/log-record.ts',
+        find: 'if (hash[0] !== hashLo || hash[1] !== hashHi) return undefined',
+        replace: '',
+      },
     ],
   },
   {

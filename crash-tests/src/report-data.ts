@@ -82,7 +82,7 @@ export interface ModelReport {
 export interface MutantReport {
   readonly name: string
   /** Protocol of docs/internals.md that it breaks: A undo, C redo ring, E growth, or what all of them share. */
-  readonly protocol: 'A' | 'C' | 'E' | 'all'
+  readonly protocol: 'A' | 'B' | 'C' | 'E' | 'all'
   /** The rule that is turned off. */
   readonly rule: string
   /** Written by hand for a rule, or made from the programs by removing or swapping one step. */

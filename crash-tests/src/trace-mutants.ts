@@ -102,6 +102,11 @@ export const withoutFence = (number: number): TraceFilter =>
 /** Commit that does not flush the lines it stores in place. */
 export const withoutDirtyFlushes = dropWhen((context) => context.commit && kindOf(context) === EVENT_FLUSH)
 
+/** The same for the lines that are stored after the fence of a record alone. */
+export const withoutLastFlushes = dropWhen(
+  (context) => context.commit && context.fencesBefore > 0 && kindOf(context) === EVENT_FLUSH,
+)
+
 /** Fresh pages and extents are stored but not flushed. */
 export const withoutFreshFlushes = changeEvents((context) => {
   const { trace, event } = context

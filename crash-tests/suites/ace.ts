@@ -1,16 +1,14 @@
 import fc from 'fast-check'
-import type { Logging } from '../../src/tx/committer.js'
 import { ACE_LOG_PAGES, aceEngineOptions, aceSequences, recordAce } from '../src/ace.js'
 import { ACE_OPERATIONS } from '../src/ace-store.js'
 import type { AceStep } from '../src/ace-store.js'
 import type { CrashOptions } from '../src/crash-states.js'
 import { CrashViolation, Explorer } from '../src/explorer.js'
 import type { CrashModel } from '../src/medium.js'
+import { ALL_PROTOCOLS, PROTOCOLS } from '../src/protocols.js'
+import type { Protocol } from '../src/protocols.js'
 import { isMine } from './suite.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
-
-const MODELS: readonly CrashModel[] = ['cache-line', 'byte', 'page', 'kill']
-const LOGGINGS: readonly Logging[] = ['undo', 'redo']
 
 /** How hard the crashes of the last operation of a sequence are looked at, by the length of the sequence. */
 const LIMITS: Readonly<Record<'quick' | 'full' | 'long', readonly CrashOptions[]>> = {
@@ -37,34 +35,34 @@ const EVERY = { quick: 24, full: 1, long: 1 }
 const RANDOM_SEQUENCES = { quick: 4, full: 20, long: 600 }
 
 /**
- * Every sequence of up to three operations on a small pool, under both loggings and all models, with crashes during the
+ * Every sequence of up to three operations on a small pool, under all protocols and their models, with crashes during the
  * last operation of each (those during earlier ones belong to a shorter sequence); then random longer sequences, with other
  * keys and lengths, with crashes everywhere.
  */
 export function* ace({ amount, seed, progress, shard, census }: SuiteOptions): Generator<SuiteRow> {
   let part = 0
-  for (const logging of LOGGINGS) {
+  for (const protocol of ALL_PROTOCOLS) {
     for (const first of ACE_OPERATIONS) {
       // What begins with one operation has the same prefix, and many images in common.
       if (!isMine(part++, shard)) continue
-      const explorers = explorersOf(logging, amount, census)
+      const explorers = explorersOf(protocol, amount, census)
       let sequences = 0
       for (let length = 1; length <= 3; length++) {
         for (const operations of aceSequences(length, [first])) {
           if (length === 3 && sequences++ % EVERY[amount] !== 0) continue
-          progress?.(`ace, ${logging}: ${operations.join(', ')}`)
+          progress?.(`ace, ${protocol}: ${operations.join(', ')}`)
           const steps = operations.map((operation) => ({ operation, variant: 0 }))
-          exploreLast(explorers, steps, logging, LIMITS[amount][length - 1], STORES[amount], seed)
+          exploreLast(explorers, steps, protocol, LIMITS[amount][length - 1], STORES[amount], seed)
         }
       }
-      yield* rowsOf(`ace, up to 3 operations, ${logging}`, explorers)
+      yield* rowsOf(`ace, up to 3 operations, ${protocol}`, explorers)
     }
   }
-  for (const logging of LOGGINGS) {
+  for (const protocol of ALL_PROTOCOLS) {
     if (!isMine(part++, shard)) continue
-    const explorers = explorersOf(logging, amount, census)
-    exploreRandom(explorers, logging, seed, amount, progress)
-    yield* rowsOf(`ace, random sequences, ${logging}`, explorers)
+    const explorers = explorersOf(protocol, amount, census)
+    exploreRandom(explorers, protocol, seed, amount, progress)
+    yield* rowsOf(`ace, random sequences, ${protocol}`, explorers)
   }
 }
 
@@ -76,16 +74,18 @@ interface ModelExplorer {
 
 /** One for each model; what one has seen the others take for seen, so a row's distinct images are in no other row. */
 function explorersOf(
-  logging: Logging,
+  protocol: Protocol,
   amount: SuiteOptions['amount'],
   census: SuiteOptions['census'],
 ): ModelExplorer[] {
-  return MODELS.map((model) => ({
+  const { granularity, models } = PROTOCOLS[protocol]
+  return models.map((model) => ({
     model,
     operations: 0,
     explorer: new Explorer({
-      logPages: ACE_LOG_PAGES[logging],
-      engineOptions: () => aceEngineOptions(logging),
+      granularity,
+      logPages: ACE_LOG_PAGES[protocol],
+      engineOptions: () => aceEngineOptions(protocol),
       repeatEvery: 16,
       continueEvery: amount === 'long' ? 128 : 1024,
       ...(census === undefined ? {} : { census }),
@@ -96,12 +96,12 @@ function explorersOf(
 function exploreLast(
   explorers: readonly ModelExplorer[],
   steps: readonly AceStep[],
-  logging: Logging,
+  protocol: Protocol,
   limits: CrashOptions,
   stores: number,
   seed: number,
 ): void {
-  const recording = recordAce(steps, logging)
+  const recording = recordAce(steps, protocol)
   const { lastOperation: fromPoint } = recording
   const storeStride = Math.max(1, Math.ceil((recording.trace.events.count - fromPoint) / stores))
   for (const one of explorers) {
@@ -110,14 +110,14 @@ function exploreLast(
     try {
       explorer.explore(recording, { model, seed, fromPoint, storeStride, ...limits })
     } catch (error) {
-      throw withSequence(error, steps, logging)
+      throw withSequence(error, steps, protocol)
     }
   }
 }
 
 function exploreRandom(
   explorers: readonly ModelExplorer[],
-  logging: Logging,
+  protocol: Protocol,
   seed: number,
   amount: SuiteOptions['amount'],
   progress: SuiteOptions['progress'],
@@ -125,8 +125,8 @@ function exploreRandom(
   const step = fc.record({ operation: fc.constantFrom(...ACE_OPERATIONS), variant: fc.nat({ max: 400 }) })
   let number = 0
   const sequence = fc.property(fc.array(step, { minLength: 4, maxLength: 9 }), (steps) => {
-    progress?.(`ace, ${logging}: random sequence ${++number}`)
-    const recording = recordAce(steps, logging)
+    progress?.(`ace, ${protocol}: random sequence ${++number}`)
+    const recording = recordAce(steps, protocol)
     const storeStride = Math.max(1, Math.ceil(recording.trace.events.count / 200))
     for (const one of explorers) {
       one.operations += steps.length
@@ -140,15 +140,15 @@ function exploreRandom(
   throw withSequence(
     result.errorInstance,
     steps,
-    logging,
+    protocol,
     `fast-check seed ${result.seed}, path ${result.counterexamplePath ?? ''}`,
   )
 }
 
 /** Says which sequence it was. */
-function withSequence(error: unknown, steps: readonly AceStep[], logging: Logging, more = ''): unknown {
+function withSequence(error: unknown, steps: readonly AceStep[], protocol: Protocol, more = ''): unknown {
   const names = steps.map(({ operation, variant }) => (variant === 0 ? operation : `${operation} ${variant}`))
-  const sequence = `${logging}: ${names.join(', ')}${more === '' ? '' : ` (${more})`}`
+  const sequence = `${protocol}: ${names.join(', ')}${more === '' ? '' : ` (${more})`}`
   if (!(error instanceof CrashViolation)) return new Error(`${sequence}: ${String(error)}`, { cause: error })
   const told = new CrashViolation(`${error.where}\n    in the sequence ${sequence}`, error.message, {
     cause: error.cause,

@@ -1,37 +1,36 @@
-import type { Logging } from '../../src/tx/committer.js'
 import { amountFor, FEW, SOME } from '../src/amounts.js'
 import type { CrashModel } from '../src/medium.js'
+import { ALL_PROTOCOLS, PROTOCOLS } from '../src/protocols.js'
+import type { Protocol } from '../src/protocols.js'
 import { prepareWorkload } from './prepare-workload.js'
 import { isMine } from './suite.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
 
-const MODELS: readonly CrashModel[] = ['cache-line', 'byte', 'kill', 'page']
 const STEPS = { quick: 66, full: 46, long: 300 }
 const SEEDS = { quick: 1, full: 1, long: 4 }
-const LOGGINGS: readonly Logging[] = ['undo', 'redo']
 
 /**
  * A crash before and after every store, flush and fence of every commit, of growth, checkpoints, closing and opening, under
- * both loggings and in all models. Granularity and logging are independent: what a barrier costs changes nothing about it.
+ * all protocols, in the models that each of them is for.
  */
 export function* commits(options: SuiteOptions): Generator<SuiteRow> {
   let part = 0
   for (let run = 0; run < SEEDS[options.amount]; run++) {
-    for (const logging of LOGGINGS) {
+    for (const protocol of ALL_PROTOCOLS) {
       // Models in one shard share what they have seen; in several each has its own, and some images come up twice.
-      const mine = MODELS.filter(() => isMine(part++, options.shard))
-      if (mine.length > 0) yield* exploreCommits(logging, options.seed + run, mine, options)
+      const mine = PROTOCOLS[protocol].models.filter(() => isMine(part++, options.shard))
+      if (mine.length > 0) yield* exploreCommits(protocol, options.seed + run, mine, options)
     }
   }
 }
 
 function* exploreCommits(
-  logging: Logging,
+  protocol: Protocol,
   seed: number,
   models: readonly CrashModel[],
   { amount, progress, census }: SuiteOptions,
 ): Generator<SuiteRow> {
-  const { recordings, explorer } = prepareWorkload(logging, seed, {
+  const { recordings, explorer } = prepareWorkload(protocol, seed, {
     steps: STEPS[amount],
     stepsPerTrace: 2,
     amount,
@@ -39,7 +38,7 @@ function* exploreCommits(
   })
   for (const model of models) {
     const before = { ...explorer.counts }
-    const name = `commits, ${logging}, ${model}, seed ${seed}`
+    const name = `commits, ${protocol}, ${model}, seed ${seed}`
     recordings.forEach((recording, index) => {
       progress?.(`${name}: ${index + 1} of ${recordings.length} traces`)
       explorer.explore(recording, { model, seed, ...amountFor(recording, amount === 'quick' ? FEW : SOME) })

@@ -6,6 +6,7 @@ import * as plain from '../src/hunt.js'
 import type { CrashModel } from '../src/medium.js'
 import { MUTANTS } from '../src/mutants.js'
 import type { Mutant } from '../src/mutants.js'
+import { ALL_PROTOCOLS, PROTOCOLS } from '../src/protocols.js'
 import type { MutantReport } from '../src/report-data.js'
 import { loadMutant } from '../src/source-mutants.js'
 import { isMine } from './suite.js'
@@ -52,18 +53,17 @@ export async function* mutants({ amount, seed, progress, shard }: SuiteOptions):
       return { ...common, outcome: 'caught', caughtBy: `random workload, ${model}`, model, message }
     })
   }
-  for (const logging of ['undo', 'redo'] as const) {
+  for (const protocol of ALL_PROTOCOLS) {
     if (shard !== undefined && ![0, 1, 2].some((offset) => isMine(part + offset, shard))) continue
-    const hunt = new GeneratedHunt(logging)
+    const hunt = new GeneratedHunt(protocol)
     for (const mutant of hunt.mutants) {
       if (!isMine(part++, shard)) continue
-      const name = `${logging} ${mutant.name}`
-      const proof = proofOf(logging, mutant.name)
+      const name = `${protocol} ${mutant.name}`
+      const proof = proofOf(protocol, mutant.name)
       progress?.(`mutant: ${name}`)
       const common = {
         name,
-        protocol:
-          mutant.role === 'growth' ? 'E' : mutant.role.includes('anchor') ? 'all' : logging === 'undo' ? 'A' : 'C',
+        protocol: mutant.role === 'growth' ? 'E' : mutant.role.includes('anchor') ? 'all' : PROTOCOLS[protocol].letter,
         rule: mutant.name,
         origin: 'generated',
       } as const
@@ -112,7 +112,8 @@ async function judge(mutant: Mutant, seed: number, amount: Amount): Promise<Judg
     seeds: [seed],
     steps: STEPS,
     ...(equivalent !== undefined && amount === 'full' ? { attempts: SHORT } : {}),
-    ...(mutant.logging === undefined ? {} : { logging: mutant.logging }),
+    ...(mutant.hunted === undefined ? {} : { protocol: mutant.hunted }),
+    ...(mutant.script === undefined ? {} : { script: mutant.script }),
     ...(mutant.first === undefined ? {} : { first: mutant.first }),
     ...(mutant.commitFilter === undefined ? {} : { commitFilter: mutant.commitFilter }),
     ...(mutant.recoveryFilter === undefined ? {} : { recoveryFilter: mutant.recoveryFilter }),

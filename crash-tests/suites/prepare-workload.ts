@@ -1,13 +1,14 @@
 import { PAGE_BYTES } from '../../src/pmem/program.js'
-import type { Logging } from '../../src/tx/committer.js'
 import type { EngineOptions } from '../../src/tx/engine.js'
 import { Explorer } from '../src/explorer.js'
 import { SCRIPT } from '../src/hunt.js'
+import { PROTOCOLS } from '../src/protocols.js'
+import type { Protocol } from '../src/protocols.js'
 import type { Recording } from '../src/recording.js'
 import { recordWorkload } from '../src/recording.js'
 import type { SuiteOptions } from './suite.js'
 
-const LOG_PAGES: Readonly<Record<Logging, number>> = { undo: 4, redo: 12 }
+const LOG_PAGES: Readonly<Record<Protocol, number>> = { undo: 4, slots: 4, ring: 12 }
 
 export interface WorkloadShape extends Pick<SuiteOptions, 'amount'> {
   readonly steps: number
@@ -23,11 +24,12 @@ export interface PreparedWorkload {
 
 /** The script of the hunts on a small pool, recorded, and an explorer for its images: what several suites begin with. */
 export function prepareWorkload(
-  logging: Logging,
+  protocol: Protocol,
   seed: number,
   { steps, stepsPerTrace, amount, census }: WorkloadShape,
 ): PreparedWorkload {
-  const logPages = LOG_PAGES[logging]
+  const { logging, granularity } = PROTOCOLS[protocol]
+  const logPages = LOG_PAGES[protocol]
   const engineOptions = (): EngineOptions => ({ logging, logSizeBytes: logPages * PAGE_BYTES })
   const recordings = recordWorkload({
     seed,
@@ -35,9 +37,11 @@ export function prepareWorkload(
     initialPages: 20 + logPages,
     stepsPerTrace,
     script: SCRIPT,
+    granularity,
     engineOptions,
   })
   const explorer = new Explorer({
+    granularity,
     logPages,
     engineOptions,
     ...(census === undefined ? {} : { census }),

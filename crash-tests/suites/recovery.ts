@@ -1,8 +1,9 @@
-import type { Logging } from '../../src/tx/committer.js'
 import { FEWER } from '../src/amounts.js'
 import { CHAINS, SCRIPT } from '../src/hunt.js'
 import { exploreNested } from '../src/nested.js'
 import type { ChainLink, NestedOptions } from '../src/nested.js'
+import { ALL_PROTOCOLS, PROTOCOLS } from '../src/protocols.js'
+import type { Protocol } from '../src/protocols.js'
 import { prepareWorkload } from './prepare-workload.js'
 import { isMine } from './suite.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
@@ -72,26 +73,28 @@ const STEPS = { quick: SCRIPT.length, full: 21, long: 120 }
 /** Of the crashes that a chain begins with. */
 const SHARE = { quick: 0.1, full: 0.2, long: 1 }
 const SEEDS = { quick: 1, full: 1, long: 3 }
-const LOGGINGS: readonly Logging[] = ['undo', 'redo']
 
 /** Crashes of the recovery itself, at each of its stores, flushes and fences, and of what comes after it. */
 export function* recovery(options: SuiteOptions): Generator<SuiteRow> {
   let part = 0
   for (let run = 0; run < SEEDS[options.amount]; run++) {
-    for (const logging of LOGGINGS) {
-      const mine = [...CHAINS, ...MORE_CHAINS].filter(() => isMine(part++, options.shard))
-      if (mine.length > 0) yield* exploreRecoveries(logging, options.seed + run, mine, options)
+    for (const protocol of ALL_PROTOCOLS) {
+      const mine = [...CHAINS, ...MORE_CHAINS]
+        .map(({ name, options: chain }) => ({ name, options: fitted(chain, protocol) }))
+        .filter(({ options: chain }) => chain.chain.every(({ model }) => PROTOCOLS[protocol].models.includes(model)))
+        .filter(() => isMine(part++, options.shard))
+      if (mine.length > 0) yield* exploreRecoveries(protocol, options.seed + run, mine, options)
     }
   }
 }
 
 function* exploreRecoveries(
-  logging: Logging,
+  protocol: Protocol,
   seed: number,
   chains: typeof CHAINS,
   { amount, progress, census }: SuiteOptions,
 ): Generator<SuiteRow> {
-  const { recordings, explorer, engineOptions } = prepareWorkload(logging, seed, {
+  const { recordings, explorer, engineOptions } = prepareWorkload(protocol, seed, {
     steps: STEPS[amount],
     stepsPerTrace: 1,
     amount,
@@ -102,16 +105,17 @@ function* exploreRecoveries(
     let recoveries = 0
     let images = 0
     recordings.forEach((recording, index) => {
-      progress?.(`${name}, ${logging}, seed ${seed}: ${index + 1} of ${recordings.length} traces`)
+      progress?.(`${name}, ${protocol}, seed ${seed}: ${index + 1} of ${recordings.length} traces`)
       const chain = withShare(options.chain, SHARE[amount])
-      // Redo stores lazily what only the sync of a checkpoint or recovery makes durable: there it is no mere fence.
-      const syncIsFence = logging === 'undo' && options.syncIsFence === true
-      const counts = exploreNested(explorer, recording, { ...options, chain, engineOptions, syncIsFence })
+      // The ring stores lazily what only the sync of a checkpoint or recovery makes durable: there it is no mere fence.
+      const syncIsFence = protocol !== 'ring' && options.syncIsFence === true
+      const { granularity } = PROTOCOLS[protocol]
+      const counts = exploreNested(explorer, recording, { ...options, chain, granularity, engineOptions, syncIsFence })
       recoveries += counts.recoveries
       images += counts.images
     })
     yield {
-      name: `${name}, ${logging}, seed ${seed}`,
+      name: `${name}, ${protocol}, seed ${seed}`,
       result: `${recoveries} recoveries crashed, ${images} images`,
       model: options.chain[options.chain.length - 1].model,
       points: explorer.counts.points - before.points,
@@ -119,6 +123,15 @@ function* exploreRecoveries(
       images: explorer.counts.distinct - before.distinct,
     }
   }
+}
+
+/** The ring is for granularity page: what the others meet in the cache-line model it meets in its own. */
+function fitted(options: NestedOptions, protocol: Protocol): NestedOptions {
+  if (protocol !== 'ring') return options
+  const [first, second, ...rest] = options.chain.map((link): ChainLink =>
+    link.model === 'cache-line' ? { ...link, model: 'page' } : link,
+  )
+  return { ...options, chain: [first, second, ...rest] }
 }
 
 function withShare([first, ...rest]: NestedOptions['chain'], share: number): NestedOptions['chain'] {

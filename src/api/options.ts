@@ -79,8 +79,8 @@ export interface StoreOptions<
   readonly forceGranularity?: Granularity
   /**
    * How commits are made atomic. `undo`: pre-images are logged, two barriers a commit. `redo`: post-images are
-   * logged, one barrier a commit as long as the transaction fits the log area (`logSizeBytes`). Default: `redo`
-   * where a barrier is an msync (granularity `page`), else `undo`. It may change from one open to the next.
+   * logged, one barrier a commit; under granularity `page` as long as the transaction fits the log area (`logSizeBytes`).
+   * Default: `redo` where a barrier is an msync (granularity `page`), else `undo`. It may change from one open to the next.
    */
   readonly logging?: 'undo' | 'redo'
   /**

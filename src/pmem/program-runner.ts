@@ -3,7 +3,9 @@ import { MemoryView } from './memory-view.js'
 import { STAGING_CHUNK_FRAMES, STAGING_CHUNK_SHIFT } from './persistent-memory.js'
 import { popCount, RECORD_OP_HEADER_WORDS, validateProgram } from './program-validator.js'
 import {
+  DIRECTORY_UNLOGGED,
   FRAME_IN_POOL,
+  FRAME_UNLOGGED,
   LINE_BYTES,
   LINES_PER_PAGE,
   OP_APPLY,
@@ -23,6 +25,7 @@ import {
   RECORD_MAGIC,
   RECORD_OFFSET_EPOCH,
   RECORD_OFFSET_EXTENT_COUNT,
+  RECORD_OFFSET_FRESH_HASH,
   RECORD_OFFSET_HASH,
   RECORD_OFFSET_KIND,
   RECORD_OFFSET_LINE_COUNT,
@@ -32,6 +35,7 @@ import {
   RECORD_OFFSET_TOTAL_LINES,
   RECORD_OFFSET_TXID,
   RECORD_REDO,
+  RECORD_SLOT,
   RECORD_UNDO,
   recordLines,
 } from './program.js'
@@ -76,7 +80,7 @@ export class ProgramRunner {
   readonly #line = new MemoryView(new ArrayBuffer(LINE_BYTES))
   readonly #hash = new Uint32Array(2)
   #record = new MemoryView(new ArrayBuffer(0))
-  #postImages = new MemoryView(new ArrayBuffer(0))
+  #hashed = new MemoryView(new ArrayBuffer(0))
 
   constructor(target: ProgramTarget) {
     this.#target = target
@@ -329,8 +333,11 @@ export class ProgramRunner {
     const extents = at + RECORD_OP_HEADER_WORDS
     const directory = extents + extentCount * 2
     let bodyLines = 0
-    for (let index = 0; index < pageCount; index++) {
-      bodyLines += popCount(program[directory + index * 4 + 2]) + popCount(program[directory + index * 4 + 3])
+    let freshLines = 0
+    for (let item = directory; item < directory + pageCount * 4; item += 4) {
+      const lines = popCount(program[item + 2]) + popCount(program[item + 3])
+      if (isUnlogged(kind, program[item + 1])) freshLines += lines
+      else bodyLines += lines
     }
     const totalLines = recordLines(extentCount, pageCount, bodyLines)
     const bodyOffset = (totalLines - bodyLines) * LINE_BYTES
@@ -353,33 +360,37 @@ export class ProgramRunner {
       words[entry] = program[item]
       words[entry + 1] = program[item + 2]
       words[entry + 2] = program[item + 3]
+      if (isUnlogged(kind, program[item + 1])) words[entry + 3] = DIRECTORY_UNLOGGED
     }
-    this.#copyBodies(program, directory, pageCount, kind === RECORD_UNDO, record, bodyOffset)
-    if (kind === RECORD_UNDO) {
-      if (this.#postImages.byteLength < bodyLines * LINE_BYTES) this.#postImages = scratchView(bodyLines * LINE_BYTES)
-      const postImages = this.#postImages
-      this.#copyBodies(program, directory, pageCount, false, postImages, 0)
-      xxh64(postImages.u8.subarray(0, bodyLines * LINE_BYTES), saltLo, saltHi, this.#hash)
-      words.set(this.#hash, RECORD_OFFSET_POST_HASH / 4)
+    const entries: RecordEntries = { program, directory, pageCount, kind }
+    this.#copyLines(entries, false, kind === RECORD_UNDO, record, bodyOffset)
+    if (kind !== RECORD_REDO) {
+      const hashedLines = kind === RECORD_UNDO ? bodyLines : freshLines
+      if (this.#hashed.byteLength < hashedLines * LINE_BYTES) this.#hashed = scratchView(hashedLines * LINE_BYTES)
+      const hashed = this.#hashed
+      this.#copyLines(entries, kind === RECORD_SLOT, false, hashed, 0)
+      xxh64(hashed.u8.subarray(0, hashedLines * LINE_BYTES), saltLo, saltHi, this.#hash)
+      words.set(this.#hash, (kind === RECORD_UNDO ? RECORD_OFFSET_POST_HASH : RECORD_OFFSET_FRESH_HASH) / 4)
     }
     xxh64(record.u8.subarray(0, totalLines * LINE_BYTES), saltLo, saltHi, this.#hash)
     words.set(this.#hash, RECORD_OFFSET_HASH / 4)
     return totalLines
   }
 
-  /** Copies the covered lines in the order of the directory, from the pool or from the frames. */
-  #copyBodies(
-    program: Uint32Array,
-    directory: number,
-    pageCount: number,
+  /** Copies the logged or the unlogged lines in the order of the directory, from the pool or from the frames. */
+  #copyLines(
+    { program, directory, pageCount, kind }: RecordEntries,
+    unlogged: boolean,
     fromPool: boolean,
     target: MemoryView,
     targetOffset: number,
   ): void {
     for (let index = 0, item = directory; index < pageCount; index++, item += 4) {
+      if (isUnlogged(kind, program[item + 1]) !== unlogged) continue
       const inPool = fromPool || program[item + 1] === FRAME_IN_POOL
-      const view = inPool ? this.#pageView(program[item]) : this.#frameView(program[item + 1])
-      const base = inPool ? this.#pageBase(program[item]) : frameBase(program[item + 1])
+      const frame = inPool ? 0 : program[item + 1] - (unlogged ? FRAME_UNLOGGED : 0)
+      const view = inPool ? this.#pageView(program[item]) : this.#frameView(frame)
+      const base = inPool ? this.#pageBase(program[item]) : frameBase(frame)
       for (let line = 0; line < LINES_PER_PAGE; line++) {
         if (!hasLine(program[item + 2], program[item + 3], line)) continue
         copyLine(target, targetOffset, view, base + line * LINE_BYTES)
@@ -412,6 +423,19 @@ export class ProgramRunner {
   #frameView(frame: number): MemoryView {
     return this.#target.stagingChunks[frame >>> STAGING_CHUNK_SHIFT]
   }
+}
+
+/** Where the entries of an OP_RECORD stand. */
+interface RecordEntries {
+  readonly program: Uint32Array
+  readonly directory: number
+  readonly pageCount: number
+  readonly kind: number
+}
+
+/** Whether the lines of an entry are hashed instead of logged. */
+function isUnlogged(kind: number, frame: number): boolean {
+  return kind === RECORD_SLOT && frame >= FRAME_UNLOGGED
 }
 
 function lostRecord(logPage: number): DaxkvError {

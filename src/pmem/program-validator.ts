@@ -1,6 +1,7 @@
 import { DaxkvError } from '../errors.js'
 import {
   FRAME_IN_POOL,
+  FRAME_UNLOGGED,
   LINES_PER_PAGE,
   OP_APPLY,
   OP_CHECKSUM,
@@ -14,6 +15,7 @@ import {
   OP_SYNC_ALL,
   RECORD_FIRST_LINE,
   RECORD_REDO,
+  RECORD_SLOT,
   RECORD_UNDO,
   recordLines,
 } from './program.js'
@@ -108,22 +110,27 @@ function validateRecord(program: Uint32Array, at: number, words: number, limits:
   const pageCount = program[at + 11]
   const length = RECORD_OP_HEADER_WORDS + extentCount * 2 + pageCount * 4
   needWords(at, length, words)
-  if (kind !== RECORD_UNDO && kind !== RECORD_REDO) fail(at, `unknown record kind ${kind}`)
+  if (kind !== RECORD_UNDO && kind !== RECORD_REDO && kind !== RECORD_SLOT) fail(at, `unknown record kind ${kind}`)
   checkLine(at, firstLine)
   if (firstLine > 0 && extentCount > 0) fail(at, 'a record with extents begins on the first line of its slot')
+  if (firstLine > 0 && kind === RECORD_SLOT) fail(at, 'a slot record begins on the first line of its slot')
   // An empty transaction writes nothing: a record of no pages could be mistaken for a zeroed log.
   if (pageCount === 0) fail(at, 'the record covers no page')
   const spans = recordSpans(program, at, extentCount, limits)
   let bodyLines = 0
   for (let entry = at + length - pageCount * 4; entry < at + length; entry += 4) {
     checkPage(at, program[entry], limits)
-    if (kind !== RECORD_REDO || program[entry + 1] !== FRAME_IN_POOL) checkFrame(at, program[entry + 1], limits)
+    const isUnlogged = kind === RECORD_SLOT && program[entry + 1] >= FRAME_UNLOGGED
+    const isInPool = kind !== RECORD_UNDO && program[entry + 1] === FRAME_IN_POOL
+    if (!isInPool) checkFrame(at, program[entry + 1] - (isUnlogged ? FRAME_UNLOGGED : 0), limits)
     checkMask(at, program[entry + 2], program[entry + 3])
     // A covered page under the record itself would destroy the image that recovery needs.
     if (holdsPage(spans, program[entry]))
       fail(at, `page ${program[entry]} is covered by the record and part of its log`)
-    bodyLines += popCount(program[entry + 2]) + popCount(program[entry + 3])
+    if (!isUnlogged) bodyLines += popCount(program[entry + 2]) + popCount(program[entry + 3])
   }
+  // Fresh pages that no line of an older one leads to would belong to nobody.
+  if (bodyLines === 0) fail(at, 'the record logs no line')
   let capacityLines = -firstLine
   for (const span of spans) capacityLines += (span.end - span.first) * LINES_PER_PAGE
   const totalLines = recordLines(extentCount, pageCount, bodyLines)

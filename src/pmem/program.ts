@@ -33,7 +33,8 @@ export const OP_STORE = 4
  * stores, continuing in the extents when the slot is full. A record without extents may begin on a later line of the first
  * page: kind + line * RECORD_FIRST_LINE. kind RECORD_UNDO takes line bodies from the pool
  * (pre-images), kind RECORD_REDO from the frames (post-images). A redo entry whose frame is FRAME_IN_POOL takes them from
- * the pool, where the post-images of raw extents stand already.
+ * the pool, where the post-images of raw extents stand already. Kind RECORD_SLOT is as RECORD_REDO, but the lines of an entry
+ * whose frame has the bit FRAME_UNLOGGED are not in the record, only in its fresh hash; it begins on the first line of its slot.
  */
 export const OP_RECORD = 5
 /** `[OP_FLUSH, pageId, maskLo, maskHi]` - flushes lines without storing (the cache may know more than the medium). */
@@ -69,9 +70,19 @@ export function operationWords(program: Uint32Array, at: number): number {
 
 /** In place of a frame in an entry of a redo record: the lines are taken from the pool itself. */
 export const FRAME_IN_POOL = 0xffff_ffff
+/**
+ * Added to the frame in an entry of a slot record: the page is stored in its place before the record is durable, and the record
+ * holds no more than a hash of these lines. FRAME_IN_POOL has the bit, too: the lines that are hashed are the pool's.
+ */
+export const FRAME_UNLOGGED = 0x8000_0000
 
 export const RECORD_UNDO = 1
+/** One of the ring of redo records (protocol C). */
 export const RECORD_REDO = 2
+/** A redo record in one of the two slots that alternate (protocol B). */
+export const RECORD_SLOT = 3
+/** Last word of an entry of a slot record's directory whose lines are not in the record. */
+export const DIRECTORY_UNLOGGED = 1
 /** Factor of the first line in the kind word of OP_RECORD. */
 export const RECORD_FIRST_LINE = 256
 
@@ -80,13 +91,15 @@ export const RECORD_FIRST_LINE = 256
  *
  *     line 0   header (offsets below)
  *     ...      extent table: extentCount * {u32 page, u32 pages}, zero-padded to a line
- *     ...      directory: pageCount * {u32 pageId, u32 maskLo, u32 maskHi, u32 0}, zero-padded to a line
+ *     ...      directory: pageCount * {u32 pageId, u32 maskLo, u32 maskHi, u32 flags}, zero-padded to a line. flags: 0, or
+ *              DIRECTORY_UNLOGGED for the fresh pages of a slot record, which come behind the others and have no bodies
  *     ...      line bodies, in directory order, ascending line number within a page
  *
  * The record is one stream: it fills the log slot from its first byte and goes on in the extents in table order.
  * hash = XXH64(seed = salt) of the header with its hash field zero, then the extent table, directory and bodies with
  * their padding. postHash = XXH64(seed = salt) of the post-images of all covered lines, in the order of the bodies; zero in
- * redo records, which are their post-images.
+ * redo and slot records, which are their post-images. freshHash = XXH64(seed = salt) of the unlogged lines of a slot record, in
+ * the order of the directory; zero in the others.
  */
 export const RECORD_MAGIC = 0x52584144 // "DAXR"
 export const RECORD_OFFSET_MAGIC = 0
@@ -99,7 +112,7 @@ export const RECORD_OFFSET_EXTENT_COUNT = 32
 /** All lines of the record, header included. */
 export const RECORD_OFFSET_TOTAL_LINES = 36
 export const RECORD_OFFSET_POST_HASH = 40
-/** Hash of fresh pages (redo only; zero in undo records). */
+/** Hash of the lines that are not logged (slot records only). */
 export const RECORD_OFFSET_FRESH_HASH = 48
 export const RECORD_OFFSET_HASH = 56
 export const RECORD_HEADER_BYTES = 64

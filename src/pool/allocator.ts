@@ -50,6 +50,10 @@ export class Allocator {
   private sealedPins = new Map<number, Int32Array>()
   /** Lowest page freed by what that barrier covers. */
   private lowestSealed = Infinity
+  /** By bitmap: pages that hold a log record which recovery may still need; see `reserve`. */
+  private readonly reserved = new Map<number, Int32Array>()
+  /** Lowest of them. */
+  private lowestReserved = Infinity
   /** By bitmap: no free run in it is longer than this (Infinity: not visited yet). Void when the pool has grown. */
   private readonly runBound: number[] = []
   private runBoundCapacity = 0
@@ -109,8 +113,8 @@ export class Allocator {
   }
 
   /**
-   * Runs of free pages, together at least `pageCount`, for a log record that overflows its slot. Nothing is reserved:
-   * the record is dead before anything else can be allocated. Returns undefined when more than `maxRuns` would be needed.
+   * Runs of free pages, together at least `pageCount`, for a log record that overflows its slot. Nothing is reserved by it:
+   * see `reserve`. Returns undefined when more than `maxRuns` would be needed.
    */
   findRuns(pageCount: number, maxRuns: number): Run[] | undefined {
     const whole = this.findRun(pageCount)
@@ -127,6 +131,24 @@ export class Allocator {
     }
     this.check.checkFault()
     return missing > 0 ? undefined : runs
+  }
+
+  /**
+   * Keeps these free pages from being allocated, in place of those reserved before: the log record in them is needed until
+   * another call, whatever is aborted or committed in between.
+   */
+  reserve(runs: readonly Run[]): void {
+    if (this.reserved.size !== 0) {
+      this.reserved.clear()
+      if (this.lowestReserved < this.searchFrom) this.searchFrom = this.lowestReserved
+      if (this.lowestReserved < this.searchFromAtBegin) this.searchFromAtBegin = this.lowestReserved
+      this.lowestReserved = Infinity
+      this.runBound.length = 0
+    }
+    for (const { page, pages } of runs) {
+      this.mark(this.reserved, page, pages)
+      if (page < this.lowestReserved) this.lowestReserved = page
+    }
   }
 
   /** After a commit: pages it freed may be allocated from now on. */
@@ -334,6 +356,7 @@ export class Allocator {
   private stagedBase = 0
   private pinnedWords: Int32Array | undefined
   private sealedWords: Int32Array | undefined
+  private reservedWords: Int32Array | undefined
 
   private loadBitmap(bitmap: number): void {
     this.check.visit(bitmap)
@@ -346,23 +369,29 @@ export class Allocator {
     this.stagedBase = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
     this.pinnedWords = this.pinned.size === 0 ? undefined : this.pinned.get(bitmap)
     this.sealedWords = this.sealedPins.size === 0 ? undefined : this.sealedPins.get(bitmap)
+    this.reservedWords = this.reserved.size === 0 ? undefined : this.reserved.get(bitmap)
   }
 
   private pin(pageId: number, pageCount: number): void {
+    this.mark(this.pinned, pageId, pageCount)
+  }
+
+  private mark(marks: Map<number, Int32Array>, pageId: number, pageCount: number): void {
     for (let page = pageId; page < pageId + pageCount; page++) {
       const bitmap = this.geometry.bitmapOf(page)
-      let words = this.pinned.get(bitmap)
-      if (words === undefined) this.pinned.set(bitmap, (words = new Int32Array(BITMAP_WORDS)))
+      let words = marks.get(bitmap)
+      if (words === undefined) marks.set(bitmap, (words = new Int32Array(BITMAP_WORDS)))
       const bit = page - this.geometry.bitmapFirstPage(bitmap)
       words[bit >>> 5] |= 1 << (bit & 31)
     }
   }
 
-  /** Pages of a word that must not be allocated: in use now, in the committed state, or after a rollback. */
+  /** Pages of a word that must not be allocated: in use now, in the committed state, after a rollback, or by a log record. */
   private takenWord(word: number): number {
     let taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]
     if (this.pinnedWords !== undefined) taken |= this.pinnedWords[word]
     if (this.sealedWords !== undefined) taken |= this.sealedWords[word]
+    if (this.reservedWords !== undefined) taken |= this.reservedWords[word]
     return taken
   }
 

@@ -16,7 +16,6 @@ import {
   OP_CHECKSUM_FRESH,
   OP_FENCE,
   OP_STORE,
-  PAGE_BYTES,
   RECORD_UNDO,
   recordLines,
 } from '../pmem/program.js'
@@ -24,8 +23,8 @@ import { type Allocator, popcount, type Run } from '../pool/allocator.js'
 import type { Anchor } from '../pool/anchor.js'
 import { PAGE_LOG_START } from '../pool/format.js'
 import { type Committer, LogEpoch, RECORD_WORDS, type StagedLines } from './committer.js'
-import { MAX_RECORD_EXTENTS } from './log-record.js'
 import { FRAME_BACKUP, FRAME_FRESH, FRAME_FREED, type PageSpace } from './page-space.js'
+import { findRecordExtents } from './record-extents.js'
 
 const NO_EXTENTS: readonly Run[] = []
 
@@ -90,7 +89,9 @@ export class UndoCommitter implements Committer {
     if (pages === 0) return false
 
     let extents = NO_EXTENTS
-    if (recordLines(0, pages, lines) > this.slotLines) extents = this.findExtents(pages, lines)
+    if (recordLines(0, pages, lines) > this.slotLines) {
+      extents = findRecordExtents(this.space, this.allocator, this.slotLines, pages, lines, this.grow)
+    }
     this.memory.run(this.buildProgram(pages, fresh, extents))
     this.epoch.advance()
     return true
@@ -163,33 +164,4 @@ export class UndoCommitter implements Committer {
     words[at++] = OP_FENCE
     return at
   }
-
-  /**
-   * Room for a record that is longer than the slot: pages that this transaction neither freed nor allocated, so that
-   * writing them can destroy neither what a rollback needs nor what was just stored.
-   */
-  private findExtents(pages: number, lines: number): readonly Run[] {
-    const total = recordLines(MAX_RECORD_EXTENTS, pages, lines)
-    const pagesNeeded = Math.ceil((total - this.slotLines) / LINES_PER_PAGE)
-    let runs = this.allocator.findRuns(pagesNeeded, MAX_RECORD_EXTENTS)
-    // Growth commits a record of its own in the slot and then leaves a run at the end of the file, at most a segment
-    // long. Twice the pages needed are enough unless the free space lies in too many pieces.
-    const enough = this.space.capacityPages + 2 * pagesNeeded
-    while (runs === undefined && this.space.capacityPages <= enough) {
-      this.grow(Math.min(pagesNeeded, MAX_GROWTH_RUN_PAGES))
-      runs = this.allocator.findRuns(pagesNeeded, MAX_RECORD_EXTENTS)
-    }
-    if (runs === undefined) {
-      throw new DaxkvError(
-        'TX_TOO_LARGE',
-        `the transaction's log record needs ${pagesNeeded * PAGE_BYTES} bytes of free space in at most ` +
-          `${MAX_RECORD_EXTENTS} pieces and the pool has no such space`,
-        { limit: MAX_RECORD_EXTENTS, actual: pagesNeeded * PAGE_BYTES },
-      )
-    }
-    return runs
-  }
 }
-
-/** Grow for an overflowing record in pieces that fit any segment. */
-const MAX_GROWTH_RUN_PAGES = 16384

@@ -1,6 +1,6 @@
 /**
- * What the engine asks of a logging policy. `commit.ts` (undo) and `redo-commit.ts` are the two there are; which one runs is
- * independent of the granularity, which only the executor knows.
+ * What the engine asks of a logging policy: `commit.ts` (undo), `redo-commit.ts` (redo in a ring) and `slot-commit.ts` (redo in two
+ * slots). How a barrier is made only the executor knows; which of the redo logs is used depends on what a barrier costs.
  */
 import { DaxkvError } from '../errors.js'
 import { OP_RECORD } from '../pmem/program.js'

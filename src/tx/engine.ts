@@ -35,6 +35,8 @@ import { pageBytes } from './log-record.js'
 import { PageSpace } from './page-space.js'
 import { Pipeline } from './pipeline.js'
 import { RedoCommitter } from './redo-commit.js'
+import { SlotCommitter } from './slot-commit.js'
+import { MIN_SLOT_LOG_PAGES } from './slot-recovery.js'
 import type { OperationResult } from './settlements.js'
 import { newestAnchor, readAnchors, recover, type Recovery, refuseRottenAnchor, writeNextAnchor } from './recovery.js'
 import { VerifiedPageSpace } from './verified-page-space.js'
@@ -604,7 +606,15 @@ export class Engine {
     const undo: UndoCommitter = new UndoCommitter(memory, space, allocator, logPages, (pages) => {
       this.grow(pages, undo)
     })
-    return this.logging === 'redo' ? new RedoCommitter(memory, space, logPages, undo) : undo
+    if (this.logging === 'undo') return undo
+    // Where a barrier is a wait for a disk, the ring: one wait for fresh pages and record alike, and for many transactions.
+    // A log of one page cannot be divided; no version has made such a pool.
+    const { granularity } = this.persistence
+    if (granularity === 'page' || logPages < MIN_SLOT_LOG_PAGES) return new RedoCommitter(memory, space, logPages, undo)
+    const slots: SlotCommitter = new SlotCommitter(memory, space, allocator, logPages, (pages) => {
+      this.grow(pages, slots)
+    })
+    return slots
   }
 
   private makePipeline(logPages: number, options: EngineOptions): Pipeline | undefined {

@@ -5,6 +5,7 @@
 import type { MemoryView } from '../pmem/memory-view.js'
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
 import {
+  DIRECTORY_UNLOGGED,
   LINE_BYTES,
   LINES_PER_PAGE,
   PAGE_BYTES,
@@ -12,6 +13,7 @@ import {
   RECORD_MAGIC,
   RECORD_OFFSET_EPOCH,
   RECORD_OFFSET_EXTENT_COUNT,
+  RECORD_OFFSET_FRESH_HASH,
   RECORD_OFFSET_HASH,
   RECORD_OFFSET_KIND,
   RECORD_OFFSET_LINE_COUNT,
@@ -20,6 +22,7 @@ import {
   RECORD_OFFSET_POST_HASH,
   RECORD_OFFSET_TOTAL_LINES,
   RECORD_OFFSET_TXID,
+  RECORD_SLOT,
   recordLines,
 } from '../pmem/program.js'
 import { xxh64 } from '../pmem/xxh64.js'
@@ -37,12 +40,17 @@ export interface LogRecord {
   /** Page of the log it begins on, and the line of that page. */
   readonly logPage: number
   readonly firstLine: number
+  /** Pages of the log it may fill, and the extents it goes on in. */
+  readonly logPages: number
+  readonly extents: readonly Run[]
   readonly txid: number
   readonly pageCount: number
   readonly lineCount: number
   readonly postHashLo: number
   readonly postHashHi: number
-  /** Directory, four words an entry: page id, maskLo, maskHi, 0. */
+  readonly freshHashLo: number
+  readonly freshHashHi: number
+  /** Directory, four words an entry: page id, maskLo, maskHi, and 0 or (slot records only) DIRECTORY_UNLOGGED. */
   readonly directory: Uint32Array
   /** Line bodies in directory order. */
   readonly bodies: Buffer
@@ -102,12 +110,14 @@ export function readRecord(
   const lineCount = head.readUInt32LE(RECORD_OFFSET_LINE_COUNT)
   const extentCount = head.readUInt32LE(RECORD_OFFSET_EXTENT_COUNT)
   const totalLines = head.readUInt32LE(RECORD_OFFSET_TOTAL_LINES)
-  if (extentCount > (firstLine === 0 ? MAX_RECORD_EXTENTS : 0) || pageCount === 0 || lineCount < pageCount)
-    return undefined
-  if (lineCount > pageCount * LINES_PER_PAGE) return undefined
+  const kind = head.readUInt32LE(RECORD_OFFSET_KIND)
+  if (extentCount > (firstLine === 0 ? MAX_RECORD_EXTENTS : 0) || pageCount === 0) return undefined
+  // Of the pages of a slot record all but one may be without a body.
+  if (lineCount < (kind === RECORD_SLOT ? 1 : pageCount) || lineCount > pageCount * LINES_PER_PAGE) return undefined
   if (totalLines !== recordLines(extentCount, pageCount, lineCount)) return undefined
-  const stream = gather(memory, geometry, log, firstLine, extentCount, totalLines * LINE_BYTES)
-  if (stream === undefined) return undefined
+  const extents = readExtents(memory, geometry, head, extentCount)
+  const stream = extents && gather(memory, log, firstLine, extents, totalLines * LINE_BYTES)
+  if (extents === undefined || stream === undefined) return undefined
 
   const hashLo = stream.readUInt32LE(RECORD_OFFSET_HASH)
   const hashHi = stream.readUInt32LE(RECORD_OFFSET_HASH + 4)
@@ -126,7 +136,8 @@ export function readRecord(
   const filePages = memory.sizeBytes / PAGE_BYTES
   for (let i = 0; i < pageCount; i++) {
     const pageId = directory[i * 4]
-    lines += popcount(directory[i * 4 + 1]) + popcount(directory[i * 4 + 2])
+    if (kind !== RECORD_SLOT) directory[i * 4 + 3] = 0
+    if (!isUnlogged(directory, i)) lines += popcount(directory[i * 4 + 1]) + popcount(directory[i * 4 + 2])
     // Volatile words, identity, anchors and the log itself are never covered by a record.
     if (pageId < PAGE_ROOT || pageId === PAGE_VOLATILE || pageId >= filePages || seen.has(pageId)) return undefined
     if (pageId >= PAGE_LOG_START && pageId < geometry.firstBitmapPage) return undefined
@@ -134,14 +145,18 @@ export function readRecord(
   }
   if (lines !== lineCount) return undefined
   return {
-    kind: stream.readUInt32LE(RECORD_OFFSET_KIND),
+    kind,
     logPage: log.page,
     firstLine,
+    logPages: log.pages,
+    extents,
     txid,
     pageCount,
     lineCount,
     postHashLo: stream.readUInt32LE(RECORD_OFFSET_POST_HASH),
     postHashHi: stream.readUInt32LE(RECORD_OFFSET_POST_HASH + 4),
+    freshHashLo: stream.readUInt32LE(RECORD_OFFSET_FRESH_HASH),
+    freshHashHi: stream.readUInt32LE(RECORD_OFFSET_FRESH_HASH + 4),
     directory,
     bodies: stream.subarray((totalLines - lineCount) * LINE_BYTES),
     bytes: stream,
@@ -163,24 +178,18 @@ export function peekRecord(
   }
 }
 
-/** Copies the record's bytes from the slot and its extents into one buffer; undefined when they cannot be a record. */
-function gather(
+/** The extent table behind a header; undefined when it cannot be one. */
+function readExtents(
   memory: PersistentMemory,
   geometry: Geometry,
-  log: Run,
-  firstLine: number,
+  head: Buffer,
   extentCount: number,
-  totalBytes: number,
-): Buffer | undefined {
+): readonly Run[] | undefined {
   const filePages = memory.sizeBytes / PAGE_BYTES
-  const extents: { page: number; pages: number }[] = []
-  const slotBytes = log.pages * PAGE_BYTES - firstLine * LINE_BYTES
-  const head = pageBytes(memory, log.page)
-  const slot = head.view.u8.subarray(head.base, head.base + PAGE_BYTES)
-  let room = slotBytes
+  const extents: Run[] = []
   for (let i = 0; i < extentCount; i++) {
-    const page = slot.readUInt32LE(RECORD_HEADER_BYTES + i * 8)
-    const pages = slot.readUInt32LE(RECORD_HEADER_BYTES + i * 8 + 4)
+    const page = head.readUInt32LE(RECORD_HEADER_BYTES + i * 8)
+    const pages = head.readUInt32LE(RECORD_HEADER_BYTES + i * 8 + 4)
     const within = page % geometry.segmentPages
     const outside =
       pages === 0 ||
@@ -190,8 +199,21 @@ function gather(
     if (outside) return undefined
     if (extents.some((other) => page < other.page + other.pages && other.page < page + pages)) return undefined
     extents.push({ page, pages })
-    room += pages * PAGE_BYTES
   }
+  return extents
+}
+
+/** Copies the record's bytes from the slot and its extents into one buffer; undefined when there is no room for them. */
+function gather(
+  memory: PersistentMemory,
+  log: Run,
+  firstLine: number,
+  extents: readonly Run[],
+  totalBytes: number,
+): Buffer | undefined {
+  const slotBytes = log.pages * PAGE_BYTES - firstLine * LINE_BYTES
+  let room = slotBytes
+  for (const { pages } of extents) room += pages * PAGE_BYTES
   if (totalBytes > room) return undefined
   const stream = Buffer.allocUnsafe(totalBytes)
   let filled = Math.min(slotBytes, totalBytes)
@@ -204,10 +226,19 @@ function gather(
   return stream
 }
 
-/** Calls `visit` for each line a record covers, in the order of its bodies. */
-export function eachLine(record: LogRecord, visit: (pageId: number, line: number, index: number) => void): void {
+function isUnlogged(directory: Uint32Array, entry: number): boolean {
+  return (directory[entry * 4 + 3] & DIRECTORY_UNLOGGED) !== 0
+}
+
+/** Calls `visit` for each line whose body is in a record, in the order of the bodies; or for each that is only in its fresh hash. */
+export function eachLine(
+  record: LogRecord,
+  visit: (pageId: number, line: number, index: number) => void,
+  unlogged = false,
+): void {
   let index = 0
   for (let i = 0; i < record.pageCount; i++) {
+    if (isUnlogged(record.directory, i) !== unlogged) continue
     const pageId = record.directory[i * 4]
     for (let line = 0; line < LINES_PER_PAGE; line++) {
       const word = record.directory[i * 4 + (line < 32 ? 1 : 2)]
@@ -218,14 +249,38 @@ export function eachLine(record: LogRecord, visit: (pageId: number, line: number
 
 /** Whether the pool's lines hold the record's post-images: then the transaction had been applied completely. */
 export function postImageMatches(memory: PersistentMemory, record: LogRecord, anchor: Anchor): boolean {
-  const post = Buffer.allocUnsafe(record.lineCount * LINE_BYTES)
-  eachLine(record, (pageId, line, index) => {
-    const { view, base } = pageBytes(memory, pageId)
-    view.u8.copy(post, index * LINE_BYTES, base + line * LINE_BYTES, base + (line + 1) * LINE_BYTES)
-  })
-  const hash = new Uint32Array(2)
-  xxh64(post, anchor.saltLo, anchor.saltHi, hash)
+  const hash = hashLines(memory, record, anchor, record.lineCount, false)
   return hash[0] === record.postHashLo && hash[1] === record.postHashHi
+}
+
+/** Whether the lines of a slot record that are not in it stand in their places: else its fence had not been passed. */
+export function freshLinesMatch(memory: PersistentMemory, record: LogRecord, anchor: Anchor): boolean {
+  let lines = 0
+  eachLine(record, () => lines++, true)
+  const hash = hashLines(memory, record, anchor, lines, true)
+  return hash[0] === record.freshHashLo && hash[1] === record.freshHashHi
+}
+
+/** Hash of the pool's lines, seeded with the salt. */
+function hashLines(
+  memory: PersistentMemory,
+  record: LogRecord,
+  { saltLo, saltHi }: Anchor,
+  lines: number,
+  unlogged: boolean,
+): Uint32Array {
+  const bytes = Buffer.allocUnsafe(lines * LINE_BYTES)
+  eachLine(
+    record,
+    (pageId, line, index) => {
+      const { view, base } = pageBytes(memory, pageId)
+      view.u8.copy(bytes, index * LINE_BYTES, base + line * LINE_BYTES, base + (line + 1) * LINE_BYTES)
+    },
+    unlogged,
+  )
+  const hash = new Uint32Array(2)
+  xxh64(bytes, saltLo, saltHi, hash)
+  return hash
 }
 
 function readU64(bytes: Buffer, offset: number): number {

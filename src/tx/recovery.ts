@@ -4,13 +4,14 @@
  */
 import { DaxkvError } from '../errors.js'
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
-import { LINE_BYTES, LINES_PER_PAGE, RECORD_REDO, RECORD_UNDO } from '../pmem/program.js'
+import { LINE_BYTES, LINES_PER_PAGE, RECORD_REDO, RECORD_SLOT, RECORD_UNDO } from '../pmem/program.js'
 import { type Anchor, decodeAnchor, encodeAnchor } from '../pool/anchor.js'
 import { ANCHOR_BYTES, PAGE_ANCHOR_A, PAGE_ANCHOR_B, PAGE_LOG_START } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
 import { ProgramBuilder } from '../pool/program-builder.js'
 import { eachLine, type LogRecord, pageBytes, peekRecord, postImageMatches, readRecord } from './log-record.js'
 import { findRedoRecords, RECOVERY_BATCH_FRAMES, restoreRecords } from './redo-recovery.js'
+import { findSlotRecords, restoreFreshLines } from './slot-recovery.js'
 
 /** What the open procedure found and did. */
 export interface Recovery {
@@ -76,11 +77,18 @@ export function recover(
   })
   builder.fence().run()
 
-  // 2. Records of the current epoch: whichever way the pool was used last, both kinds are looked for.
-  const slot = { page: PAGE_LOG_START, pages: geometry.logPages }
-  const record = readRecord(memory, geometry, anchor, slot)
-  const isUndo = record !== undefined && record.txid > anchor.txid && record.kind !== RECORD_REDO
-  const redo = isUndo ? [] : findRedoRecords(memory, geometry, anchor)
+  // 2. Records of the current epoch: whichever way the pool was used last, all three kinds are looked for. An epoch has
+  //    records of one kind, apart from the undo record of a transaction that was too large for the ring.
+  const log = { page: PAGE_LOG_START, pages: geometry.logPages }
+  const record = readRecord(memory, geometry, anchor, log)
+  const isRedo = record?.kind === RECORD_REDO || record?.kind === RECORD_SLOT
+  const isUndo = record !== undefined && record.txid > anchor.txid && !isRedo
+  let redo: readonly LogRecord[] = isUndo ? [] : findRedoRecords(memory, geometry, anchor)
+  if (!isUndo && redo.length === 0) {
+    const slots = findSlotRecords(memory, geometry, anchor)
+    if (slots.unknown !== undefined) refuseKind(slots.unknown, path)
+    redo = slots.records
+  }
   checkFault()
   if (anchors.includes(undefined)) {
     const last = redo.length > 0 ? redo[redo.length - 1].txid : isUndo ? record.txid : anchor.txid
@@ -90,6 +98,7 @@ export function recover(
   // 3. Redo. 4. Undo.
   if (redo.length > 0) {
     // Durable before the first line is replayed: else a crash could leave half of it and no record.
+    restoreFreshLines(builder, memory, redo[redo.length - 1])
     restoreRecords(builder, redo)
     recovery = replay(builder, redo)
   } else if (isUndo) {
@@ -134,6 +143,10 @@ function nothingFound(anchor: Anchor): Recovery {
   return { outcome: anchor.clean ? 'clean' : 'nothing', txid: 0, lines: 0 }
 }
 
+function refuseKind({ kind }: LogRecord, path: string): never {
+  throw new DaxkvError('UNSUPPORTED_FORMAT', `${path}: log record of unknown kind ${kind}: upgrade daxkv`, { path })
+}
+
 function resolve(
   memory: PersistentMemory,
   builder: ProgramBuilder,
@@ -141,11 +154,7 @@ function resolve(
   anchor: Anchor,
   path: string,
 ): Recovery {
-  if (record.kind !== RECORD_UNDO) {
-    throw new DaxkvError('UNSUPPORTED_FORMAT', `${path}: log record of unknown kind ${record.kind}: upgrade daxkv`, {
-      path,
-    })
-  }
+  if (record.kind !== RECORD_UNDO) refuseKind(record, path)
   const finished = postImageMatches(memory, record, anchor)
   // Finished: every line is stored again with its own bytes, because the cache may know more than the medium. A kill
   // between store and flush leaves that, and so does a failed msync, after which the kernel calls the pages clean.

@@ -20,7 +20,6 @@
 import { DaxkvError } from '../errors.js'
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
 import {
-  FRAME_IN_POOL,
   LINE_BYTES,
   LINES_PER_PAGE,
   OP_APPLY,
@@ -28,7 +27,6 @@ import {
   OP_CHECKSUM_FRESH,
   OP_CHECKSUM_FROM,
   OP_FENCE,
-  OP_FLUSH,
   OP_STORE,
   OP_STORE_LAZY,
   OP_SYNC_ALL,
@@ -53,6 +51,7 @@ import { FRAME_BACKUP, FRAME_FREED, FRAME_FRESH, FRAME_LOGGED, type PageSpace } 
 import { otherAnchorPage } from './recovery.js'
 import { RedoRing } from './redo-ring.js'
 import { TouchedPages } from './touched-pages.js'
+import { putValues } from './value-words.js'
 
 /**
  * Values of a transaction that together are longer than this are not logged: writing them twice would cost more than the
@@ -581,20 +580,4 @@ function putLines(
   words[at + 3] = maskLo
   words[at + 4] = maskHi
   return at + 5
-}
-
-/** For every page of the values an entry of the record, or a flush: both are four words with the mask at the end. */
-function putValues(words: Uint32Array, start: number, values: ReadonlyMap<number, number>, asEntries: boolean): number {
-  let at = start
-  for (const [page, byteLength] of values) {
-    for (let i = 0; i * PAGE_BYTES < byteLength; i++) {
-      const lines = Math.min(LINES_PER_PAGE, Math.ceil((byteLength - i * PAGE_BYTES) / LINE_BYTES))
-      words[at] = asEntries ? page + i : OP_FLUSH
-      words[at + 1] = asEntries ? FRAME_IN_POOL : page + i
-      words[at + 2] = lines >= 32 ? ALL_LINES : 2 ** lines - 1
-      words[at + 3] = lines <= 32 ? 0 : lines === 64 ? ALL_LINES : 2 ** (lines - 32) - 1
-      at += RECORD_ENTRY_WORDS
-    }
-  }
-  return at
 }

@@ -1,4 +1,4 @@
-/** Finding redo records in the ring, and making them durable before they are replayed. */
+/** Finding redo records in the ring, and making redo records of both kinds durable before they are replayed. */
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
 import { LINE_BYTES, LINES_PER_PAGE, RECORD_OFFSET_EXTENT_COUNT, RECORD_REDO } from '../pmem/program.js'
 import type { Anchor } from '../pool/anchor.js'
@@ -55,10 +55,17 @@ export function findRedoRecords(memory: PersistentMemory, geometry: Geometry, an
  * after a failed msync, which leaves pages clean that never reached the disk.
  */
 export function restoreRecords(builder: ProgramBuilder, records: readonly LogRecord[]): void {
-  for (const { logPage, firstLine, bytes } of records) {
+  for (const { logPage, firstLine, logPages, extents, bytes } of records) {
     let page = logPage
+    let endPage = logPage + logPages
+    let nextExtent = 0
     let line = firstLine
     for (let offset = 0; offset < bytes.length; page++, line = 0) {
+      if (page === endPage) {
+        page = extents[nextExtent].page
+        endPage = page + extents[nextExtent].pages
+        nextExtent++
+      }
       const { frame, bytes: target } = builder.frame()
       const length = bytes.copy(target, line * LINE_BYTES, offset)
       const end = line + length / LINE_BYTES

@@ -118,7 +118,7 @@ test('points with too many combinations branch on what recovery reads, and find 
 test('the same sequence gives the same images in every run', () => {
   const fingerprints = (): number[] =>
     [
-      ...crashImages(recordAce([{ operation: 'twoKeyspaces', variant: 3 }], 'redo').trace, {
+      ...crashImages(recordAce([{ operation: 'twoKeyspaces', variant: 3 }], 'slots').trace, {
         exhaustiveLimit: 8,
         samples: 8,
       }),
@@ -127,8 +127,12 @@ test('the same sequence gives the same images in every run', () => {
 })
 
 test('a violation carries its image, which can be judged again', () => {
-  const recording = recordAce([{ operation: 'putNew', variant: 0 }], 'redo')
-  const options = { logPages: ACE_LOG_PAGES.redo, engineOptions: () => aceEngineOptions('redo') }
+  const recording = recordAce([{ operation: 'putNew', variant: 0 }], 'ring')
+  const options = {
+    granularity: 'page',
+    logPages: ACE_LOG_PAGES.ring,
+    engineOptions: () => aceEngineOptions('ring'),
+  } as const
   // As if a transaction had been acknowledged that never was.
   const lying = { ...recording, history: ['never', 'never either', ...recording.history] }
   let violation: unknown

@@ -87,22 +87,6 @@ test('growth into a new segment under redo survives power failures', () => {
   assert.ok(explorer.counts.replayed > 100, JSON.stringify(explorer.counts))
 })
 
-test('redo under granularity cache-line survives power failures: one fence, lines stored lazily', () => {
-  const recordings = recordWorkload({
-    seed: 5,
-    steps: 60,
-    initialPages: 48,
-    granularity: 'cache-line',
-    stepsPerTrace: 12,
-    engineOptions: () => engineOptions('redo'),
-  })
-  const explorer = explorerOfBoth('cache-line')
-  for (const recording of recordings) {
-    explorer.explore(recording, { model: 'cache-line', points: 'frontier', exhaustiveLimit: 32, samples: 32 })
-  }
-  assert.ok(explorer.counts.replayed > 500, JSON.stringify(explorer.counts))
-})
-
 test('transactions that do not fit the ring, committed by undo between two checkpoints, survive power failures and kills', () => {
   const kinds: StepKind[] = ['ascendingRun', 'touchEverything', 'putNew', 'hugeValue', 'severalKeys', 'touchEverything']
   const recordings = recordWorkload({

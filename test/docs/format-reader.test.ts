@@ -119,7 +119,7 @@ const newestAnchor = (image: Buffer): Structure => {
 
 /** A pool whose log is a ring of redo records, the last checkpoint two pages before its end and three commits ago. */
 function writeRing(): Buffer {
-  const memory = new SimulatedMemory({ sizeBytes: 8 * 1024 * 1024, segmentShift: 12 })
+  const memory = new SimulatedMemory({ sizeBytes: 8 * 1024 * 1024, segmentShift: 12, granularity: 'page' })
   const engine = Engine.open('ring.pool', { memory, logSizeBytes: RING_PAGES * PAGE, logging: 'redo' })
   const store = storeOn(engine)
   for (let i = 0; newestAnchor(memory.image())['ringLine'] !== BigInt(RING_PAGES - 2) * 64n; i++) {
@@ -261,5 +261,56 @@ test('the records of a ring are found where the document says, and hold what sta
     page += Math.ceil((lines * LINE) / PAGE)
   }
   assert.equal(page, 8, 'the last one lies at the start of the ring')
+  assert.ok(replayed.equals(image), 'replaying what has been applied changes nothing')
+})
+
+test('the records of two slots are found where the document says, and hold what stands in the pool', () => {
+  const slotPages = 5
+  const memory = new SimulatedMemory({ sizeBytes: 8 * 1024 * 1024, segmentShift: 12 })
+  const engine = Engine.open('slots.pool', { memory, logSizeBytes: (2 * slotPages + 1) * PAGE, logging: 'redo' })
+  const store = storeOn(engine)
+  for (let i = 0; i < 4; i++) store.put(i, 'x'.repeat(100))
+  store.put('large', 'y'.repeat(9000))
+  const { txid } = engine.stats()
+  const image = Buffer.from(memory.image())
+  store.close()
+
+  const anchor = newestAnchor(image)
+  const replayed = Buffer.from(image)
+  for (const expected of [txid - 1, txid]) {
+    const page = 6 + (expected % 2) * slotPages
+    const record = read(image, page * PAGE, 'record header')
+    assert.equal(record['kind'], 3n)
+    assert.equal(record['epoch'], anchor['epoch'])
+    assert.equal(record['txid'], BigInt(expected))
+    assert.equal(record['extents in the table'], 0n)
+    const lines = Number(record['lines of the whole record'])
+    const stream = Buffer.from(image.subarray(page * PAGE, page * PAGE + lines * LINE))
+    const claimed = stream.readBigUInt64LE(56)
+    stream.fill(0, 56, 64)
+    assert.equal(hash(stream, anchor['salt']), claimed)
+
+    const directoryEnd = LINE + Number(record['pages in the directory']) * DIRECTORY_ENTRY
+    let body = Math.ceil(directoryEnd / LINE) * LINE
+    assert.equal(stream.length - body, Number(record['line bodies']) * LINE)
+    const unlogged: Buffer[] = []
+    for (let at = LINE; at < directoryEnd; at += DIRECTORY_ENTRY) {
+      const mask = stream.readBigUInt64LE(at + 4)
+      const flags = stream.readUInt32LE(at + 12)
+      for (let line = 0; line < 64; line++) {
+        if (((mask >> BigInt(line)) & 1n) === 0n) continue
+        const place = stream.readUInt32LE(at) * PAGE + line * LINE
+        if (flags === 1) {
+          unlogged.push(image.subarray(place, place + LINE))
+          continue
+        }
+        stream.copy(replayed, place, body, body + LINE)
+        body += LINE
+      }
+    }
+    assert.equal(body, stream.length)
+    assert.equal(hash(Buffer.concat(unlogged), anchor['salt']), stream.readBigUInt64LE(48), 'the fresh lines are there')
+    assert.equal(unlogged.length, expected === txid ? Math.ceil(9002 / LINE) : 0)
+  }
   assert.ok(replayed.equals(image), 'replaying what has been applied changes nothing')
 })

@@ -11,6 +11,7 @@ import type { Granularity, PersistentMemory } from '../../src/pmem/persistent-me
 import { PortableMemory } from '../../src/pmem/portable-memory.js'
 import {
   FRAME_IN_POOL,
+  FRAME_UNLOGGED,
   OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
@@ -24,6 +25,7 @@ import {
   PAGE_BYTES,
   RECORD_FIRST_LINE,
   RECORD_REDO,
+  RECORD_SLOT,
   RECORD_UNDO,
 } from '../../src/pmem/program.js'
 import { SimulatedMemory } from '../../src/pmem/simulated-memory.js'
@@ -93,7 +95,7 @@ const word = fc.integer({ min: 0, max: 0xffffffff })
 
 const record = fc
   .record({
-    kind: fc.constantFrom(RECORD_UNDO, RECORD_REDO),
+    kind: fc.constantFrom(RECORD_UNDO, RECORD_REDO, RECORD_SLOT),
     // Slot and extents are cut from the pages behind the data, so that they never overlap.
     slotPages: fc.integer({ min: 1, max: 8 }),
     // Without extents a record may begin further on in its first page.
@@ -116,15 +118,19 @@ const record = fc
     }),
   })
   .map(({ kind, slotPages, firstLine, extents, identity, entries, inPool }) => [
-    ...[OP_RECORD, kind + (extents.length === 0 ? firstLine * RECORD_FIRST_LINE : 0)],
+    ...[OP_RECORD, kind + (extents.length === 0 && kind !== RECORD_SLOT ? firstLine * RECORD_FIRST_LINE : 0)],
     ...[DATA_PAGES, slotPages, ...identity, extents.length, entries.length],
     ...extents.flat(),
-    // Now and then lines of a redo record come from the pool, and one of an undo record is refused for it.
-    ...entries.flatMap(([id, from, lines], index) => [
-      id,
-      ((inPool >>> index) & 1) === 1 && (kind === RECORD_REDO || inPool === 1) ? FRAME_IN_POOL : from,
-      ...lines,
-    ]),
+    // Now and then lines of a redo record come from the pool, and one of an undo record is refused for it. The first entry of a
+    // slot record is logged, unless the record is refused for it.
+    ...entries.flatMap(([id, from, lines], index) => {
+      const chosen = ((inPool >>> index) & 1) === 1
+      if (kind === RECORD_SLOT) {
+        if (index === 0 && inPool < 60) return [id, from, ...lines]
+        return [id, chosen ? FRAME_IN_POOL : index % 3 === 0 ? from : FRAME_UNLOGGED + from, ...lines]
+      }
+      return [id, chosen && (kind === RECORD_REDO || inPool === 1) ? FRAME_IN_POOL : from, ...lines]
+    }),
   ])
 
 /** A redo record that is applied right behind: what it says about the pages it covers is stored a second time. */

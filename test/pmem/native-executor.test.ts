@@ -135,7 +135,7 @@ const REFUSED: readonly (readonly [string, readonly number[], RegExp])[] = [
   ['an empty mask', [P.OP_STORE, 1, 0, 0, 0], /mask/],
   ['a checksum without line 0', [P.OP_CHECKSUM, 1, 0, 2, 0], /mask/],
   ['a flush of nothing', [P.OP_FLUSH, 1, 0, 0], /mask/],
-  ['an unknown record kind', [P.OP_RECORD, 3, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0], /kind/],
+  ['an unknown record kind', [P.OP_RECORD, 4, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0], /kind/],
   [
     'a record on a line its page does not have',
     [P.OP_RECORD, 2 + 64 * 256, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0],
@@ -151,6 +151,9 @@ const REFUSED: readonly (readonly [string, readonly number[], RegExp])[] = [
     [P.OP_RECORD, 2 + 62 * 256, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0],
     /does not fit/,
   ],
+  ['a slot record not on the first line', [P.OP_RECORD, 3 + 256, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0], /slot/],
+  ['a slot record that logs nothing', [P.OP_RECORD, 3, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, FULL, 1, 0], /without pages/],
+  ['an unlogged frame that is none', [P.OP_RECORD, 3, 1, 1, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0xfffffffe, 1, 0], /frame/],
   ['an applied record on a line its page does not have', [P.OP_APPLY, 1, 1, 64], /slot/],
   ['a checksum from a frame that is none', [P.OP_CHECKSUM_FROM, 1, 0, FULL, 1, 0], /frame/],
   ['a checksum from a frame without line 0', [P.OP_CHECKSUM_FROM, 1, 0, 1, 2, 0], /mask/],

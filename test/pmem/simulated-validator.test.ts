@@ -4,6 +4,8 @@ import fc from 'fast-check'
 import { DaxkvError } from '../../src/errors.js'
 import { popCount, validateProgram } from '../../src/pmem/program-validator.js'
 import {
+  FRAME_IN_POOL,
+  FRAME_UNLOGGED,
   OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
@@ -107,7 +109,15 @@ test('a record whose log, extents or pages leave the pool is refused, also where
   refused(from(2 + 62 * RECORD_FIRST_LINE, []), /does not fit its 2 lines/)
   refused(from(2 + 64 * RECORD_FIRST_LINE, []), /no line 64/)
   refused(from(2 + RECORD_FIRST_LINE, [4, 1]), /extents begins on the first line/)
-  refused([OP_RECORD, 3, 0, 1, 1, 0, 1, 0, 0, 0, 0, 1, 9, 0, 1, 0], /unknown record kind 3/)
+  refused([OP_RECORD, 4, 0, 1, 1, 0, 1, 0, 0, 0, 0, 1, 9, 0, 1, 0], /unknown record kind 4/)
+  const slot = (...pages: number[]): number[] => [OP_RECORD, 3, 0, 1, 1, 0, 1, 0, 0, 0, 0, pages.length / 4, ...pages]
+  const freshPage = [8, FRAME_UNLOGGED + 1, MAX, MAX]
+  validateProgram(Uint32Array.from(slot(9, 0, 1, 0, ...freshPage, 7, FRAME_IN_POOL, MAX, MAX)), 24, limits)
+  refused(slot(...freshPage), /logs no line/)
+  refused(slot(9, 0, 1, 0, 8, FRAME_UNLOGGED + 128, 1, 0), /frame 128/)
+  refused(slot(9, 0, 1, 0, 10, FRAME_IN_POOL, 1, 0), /page 10/)
+  refused(slot(9, 0, 1, 0, 0, FRAME_UNLOGGED, 1, 0), /page 0 is covered/)
+  refused(from(3 + RECORD_FIRST_LINE, []), /slot record begins on the first line/)
   refused([OP_RECORD, 1, 0, 1, 1, 0, 1, 0, 0, 0, MAX, MAX], /needs \d+ words/)
   validateProgram(Uint32Array.from(record(0, 2, [4, 1], [9, 0, MAX, MAX])), 18, limits)
 })

@@ -153,3 +153,32 @@ test('maxSizeBytes stops growth with limit and actual, and the store goes on', (
   engine.commit()
   engine.close()
 })
+
+test('reserved pages are given to nobody, whatever commits or aborts, until others are reserved', () => {
+  const engine = open()
+  const { allocator } = engine
+  engine.begin()
+  const runs = allocator.findRuns(9, 4)
+  assert.ok(runs)
+  allocator.reserve(runs)
+  const reserved = new Set(runs.flatMap(({ page, pages }) => Array.from({ length: pages }, (_, i) => page + i)))
+  assert.equal(reserved.size, 9)
+  const first = Math.min(...reserved)
+  for (const end of ['abort', 'commit', 'abort'] as const) {
+    for (let count = 0; count < 8; count++) {
+      assert.ok(!reserved.has(allocator.allocate()))
+      const extent = allocator.allocateExtent(3)
+      for (let page = extent; page < extent + 3; page++) assert.ok(!reserved.has(page))
+    }
+    const others = allocator.findRuns(9, 4)
+    assert.ok(others?.every(({ page, pages }) => !reserved.has(page) && !reserved.has(page + pages - 1)))
+    if (end === 'commit') engine.commit()
+    else engine.abort()
+    engine.begin()
+  }
+  allocator.reserve([])
+  assert.equal(allocator.allocate(), first, 'the lowest free page again')
+  assert.equal(allocator.allocateExtent(8), first + 1)
+  engine.abort()
+  engine.close()
+})

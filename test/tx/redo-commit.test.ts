@@ -65,13 +65,6 @@ test('a commit costs one fence and one sync, and applying it costs none', () => 
   assert.deepEqual(store.entries(), store.expected)
 })
 
-test('under granularity cache-line a redo commit costs one fence', () => {
-  const memory = new RecordingMemory({ sizeBytes: 256 * PAGE_BYTES, segmentShift: 8, granularity: 'cache-line' })
-  const store = new SmallStore(memory, engineOptions('redo', 128))
-  const { fences, syncs, flushedLines } = cost(memory, () => store.put(['key', 'a', 100]))
-  assert.deepEqual([fences, syncs, flushedLines], [1, 0, 0])
-})
-
 test('a large value is not logged: two waits, and a record of a few lines', () => {
   const store = new SmallStore(recordingMemory(256), engineOptions('redo', 40))
   const { fences, syncs, nonTemporalLines } = cost(store.memory, () => store.put(['large', 'a', LARGE]))

@@ -1,7 +1,9 @@
 /** The sound pools that hostile files are made from: small, and with some of everything. */
 import { storeOn } from '../../../src/api/open.js'
 import type { StoreHandle } from '../../../src/api/store.js'
-import { PAGE_BYTES } from '../../../src/pmem/program.js'
+import { EVENT_FENCE, EVENT_STORE } from '../../../src/pmem/event-log.js'
+import type { Granularity } from '../../../src/pmem/persistent-memory.js'
+import { LINE_BYTES, PAGE_BYTES } from '../../../src/pmem/program.js'
 import { Engine, type EngineOptions } from '../../../src/tx/engine.js'
 import type { Logging } from '../../../src/tx/committer.js'
 import { PAGE_LOG_START } from '../../../src/pool/format.js'
@@ -37,7 +39,8 @@ export function poolOptions(logging: Logging): EngineOptions {
 
 /** Makes all base pools; the same seed gives the same bytes (except for the pool's UUID and times). */
 export function makeBasePools(seed: number): BasePool[] {
-  return [closedPool(seed), wideClosedPool(seed), emptyPool(seed), killedPool(seed), tornPool(seed), ringPool(seed)]
+  const killed = [killedPool(seed), tornPool(seed), ringPool(seed), slotsPool(seed)]
+  return [closedPool(seed), wideClosedPool(seed), emptyPool(seed), ...killed]
 }
 
 interface Made {
@@ -45,12 +48,18 @@ interface Made {
   readonly options: EngineOptions
 }
 
-function create(seed: number, logging: Logging, pages: number, logPages: number): Made {
+function create(
+  seed: number,
+  logging: Logging,
+  pages: number,
+  logPages: number,
+  granularity: Granularity = logging === 'redo' ? 'page' : 'cache-line',
+): Made {
   const random = new Random(seed)
   const memory = new RecordingMemory({
     sizeBytes: pages * PAGE_BYTES,
     segmentShift: SEGMENT_SHIFT,
-    granularity: logging === 'redo' ? 'page' : 'cache-line',
+    granularity,
     record: true,
   })
   const options: EngineOptions = {
@@ -202,6 +211,32 @@ function ringPool(seed: number): BasePool {
   made.memory.image().copy(image, logStart, logStart, logStart + 32 * PAGE_BYTES)
   recoverImage(image, 'redo', 'replayed')
   return { name: 'ring', logging: 'redo', closed: false, needsLog: false, image, map: mapPool(image), contents }
+}
+
+/** Killed behind the fence of a transaction of which no line has reached its place, with the record before in the other slot. */
+function slotsPool(seed: number): BasePool {
+  const made = create(seed, 'redo', 180, 32, 'cache-line')
+  let store = openStore(made)
+  fill(store, seed + 5)
+  store.close()
+  store = openStore(made)
+  lastTransaction(store, 5)
+  const before = contentOf(store)
+  const { memory } = made
+  const places = memory.image()
+  lastTransaction(store, 6)
+  const image = memory.image()
+  const after = contentOf(store)
+  const { events } = memory.trace()
+  // Back to the fence: the lines stored behind it as they were.
+  for (let event = events.count - 1; events.kind(event) !== EVENT_FENCE; event--) {
+    if (events.kind(event) !== EVENT_STORE) continue
+    const at = events.pageId(event) * PAGE_BYTES + events.line(event) * LINE_BYTES
+    places.copy(image, at, at, at + LINE_BYTES)
+  }
+  recoverImage(image, 'redo', 'replayed')
+  const contents = [after, before]
+  return { name: 'slots', logging: 'redo', closed: false, needsLog: false, image, map: mapPool(image), contents }
 }
 
 /** The transaction that an unclean pool was killed in or after: several trees, a large value, a split or two. */

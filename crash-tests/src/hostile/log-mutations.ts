@@ -1,11 +1,13 @@
 /** The log: records that are there, and records that never were, with the hash under the epoch's salt computed anew. */
 import {
+  DIRECTORY_UNLOGGED,
   LINE_BYTES,
   PAGE_BYTES,
   RECORD_HEADER_BYTES,
   RECORD_MAGIC,
   RECORD_OFFSET_EPOCH,
   RECORD_OFFSET_EXTENT_COUNT,
+  RECORD_OFFSET_FRESH_HASH,
   RECORD_OFFSET_KIND,
   RECORD_OFFSET_LINE_COUNT,
   RECORD_OFFSET_MAGIC,
@@ -13,8 +15,11 @@ import {
   RECORD_OFFSET_POST_HASH,
   RECORD_OFFSET_TOTAL_LINES,
   RECORD_OFFSET_TXID,
+  RECORD_REDO,
+  RECORD_SLOT,
   recordLines,
 } from '../../../src/pmem/program.js'
+import { xxh64 } from '../../../src/pmem/xxh64.js'
 import { PAGE_LOG_START } from '../../../src/pool/format.js'
 import { hostileNumber, hostilePage, type HostileImage, type Mutation } from './hostile-image.js'
 import { sealRecord } from './seal.js'
@@ -31,6 +36,7 @@ const FIELDS: readonly (readonly [name: string, offset: number])[] = [
   ['extents', RECORD_OFFSET_EXTENT_COUNT],
   ['total lines', RECORD_OFFSET_TOTAL_LINES],
   ['post hash', RECORD_OFFSET_POST_HASH],
+  ['fresh hash', RECORD_OFFSET_FRESH_HASH],
 ]
 
 function seal(target: HostileImage, at: number, percent: number): void {
@@ -93,8 +99,12 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
     apply(target: HostileImage): boolean {
       // As if a transaction had been torn, or not been applied yet: whatever it holds, recovery will write it.
       const { bytes, random, map } = target
-      const kind = random.below(10) === 0 ? random.word() : 1 + random.below(2)
-      const at = PAGE_LOG_START * PAGE_BYTES + (kind === 2 ? Math.floor(map.anchor.ringLine / 64) * PAGE_BYTES : 0)
+      const kind = random.below(10) === 0 ? random.word() : 1 + random.below(3)
+      const slotPages = Math.floor((map.geometry.firstBitmapPage - PAGE_LOG_START) / 2)
+      const slot = target.chance(80) ? (map.anchor.txid + 1) % 2 : random.below(2)
+      const ringPage = Math.floor(map.anchor.ringLine / 64)
+      const page = kind === RECORD_REDO ? ringPage : kind === RECORD_SLOT ? slot * slotPages : 0
+      const at = (PAGE_LOG_START + page) * PAGE_BYTES
       const pageCount = 1 + random.below(5)
       const extentCount = target.chance(25) ? 1 + random.below(3) : 0
       const logEnd = map.geometry.firstBitmapPage * PAGE_BYTES
@@ -102,12 +112,21 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
       const directory = at + RECORD_HEADER_BYTES + Math.ceil((extentCount * 8) / LINE_BYTES) * LINE_BYTES
       const bodies = directory + Math.ceil((pageCount * 16) / LINE_BYTES) * LINE_BYTES
       let lineCount = 0
+      const unlogged: Buffer[] = []
       for (let index = 0; index < pageCount; index++) {
         const page = target.chance(70) ? (target.pick(map.nodes)?.page ?? 4) : hostilePage(target)
         const mask = target.chance(60) ? 1 << random.below(8) : random.word() & random.word()
         const entry = directory + index * 16
         bytes.writeUInt32LE(page, entry)
         bytes.writeUInt32LE(mask >>> 0, entry + 4)
+        if (kind === RECORD_SLOT && index > 0 && target.chance(20)) {
+          bytes.writeUInt32LE(DIRECTORY_UNLOGGED, entry + 12)
+          for (let line = 0; line < 32; line++) {
+            const from = page * PAGE_BYTES + line * LINE_BYTES
+            if (((mask >>> line) & 1) === 1) unlogged.push(bytes.subarray(from, from + LINE_BYTES))
+          }
+          continue
+        }
         for (let line = 0; line < 32; line++) {
           if (((mask >>> line) & 1) === 0) continue
           const body = bodies + lineCount++ * LINE_BYTES
@@ -134,6 +153,12 @@ export const LOG_MUTATIONS: readonly Mutation[] = [
         at,
         `a forged record of kind ${kind}: ${pageCount} pages, ${lineCount} lines, ${extentCount} extents`,
       )
+      if (kind === RECORD_SLOT) {
+        const hash = new Uint32Array(2)
+        xxh64(Buffer.concat(unlogged), map.anchor.saltLo, map.anchor.saltHi, hash)
+        bytes.writeUInt32LE(hash[0], at + RECORD_OFFSET_FRESH_HASH)
+        bytes.writeUInt32LE(hash[1], at + RECORD_OFFSET_FRESH_HASH + 4)
+      }
       seal(target, at, 100)
       return true
     },

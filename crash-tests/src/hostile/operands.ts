@@ -8,6 +8,7 @@ import { NativeMemory } from '../../../src/pmem/native-memory.js'
 import type { Granularity, PersistentMemory } from '../../../src/pmem/persistent-memory.js'
 import {
   FRAME_IN_POOL,
+  FRAME_UNLOGGED,
   OP_APPLY,
   OP_CHECKSUM,
   OP_CHECKSUM_FRESH,
@@ -20,6 +21,8 @@ import {
   OP_SYNC_ALL,
   PAGE_BYTES,
   RECORD_FIRST_LINE,
+  RECORD_SLOT,
+  RECORD_UNDO,
 } from '../../../src/pmem/program.js'
 import { SimulatedMemory } from '../../../src/pmem/simulated-memory.js'
 import { Random } from '../random.js'
@@ -199,20 +202,22 @@ function makeOperation(random: Random): number[] {
 }
 
 function makeRecord(random: Random): number[] {
-  const kind = 1 + random.below(2)
+  const kind = 1 + random.below(3)
   const extents: number[] = []
   for (let page = 18 + random.below(2); page < PAGES && random.below(2) === 0; page += 2)
     extents.push(page, 1 + random.below(2))
   const entries: number[] = []
   for (let page = random.below(4); page < DATA_PAGES && entries.length < 24; page += 1 + random.below(6)) {
-    const frame = kind === 2 && random.below(4) === 0 ? FRAME_IN_POOL : random.below(FRAMES)
+    const inPool = kind !== RECORD_UNDO && random.below(4) === 0
+    const unlogged = kind === RECORD_SLOT && random.below(3) === 0 ? FRAME_UNLOGGED : 0
+    const frame = inPool ? FRAME_IN_POOL : unlogged + random.below(FRAMES)
     entries.push(page, frame, random.word() & random.word(), (random.word() & random.word()) | 1)
   }
   const identity = Array.from({ length: 6 }, () => random.word())
   const unsigned = entries.map((word) => word >>> 0)
   return [
     OP_RECORD,
-    kind + (extents.length === 0 ? random.below(64) * RECORD_FIRST_LINE : 0),
+    kind + (extents.length === 0 && kind !== RECORD_SLOT ? random.below(64) * RECORD_FIRST_LINE : 0),
     DATA_PAGES,
     1 + random.below(2),
     ...identity,
