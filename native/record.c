@@ -272,7 +272,7 @@ static bool is_applicable(const struct pool *pool, const uint8_t *record, const 
 }
 
 int record_apply(struct pool *pool, const uint32_t *words) {
-  /* The log lies in one segment, and a record of the ring in one stretch of it: no other span holds a record. */
+  /* The log lies in one segment, and a record of the ring in one stretch of it: what leaves the segment is no record. */
   if (words[1] >> pool->segment_shift != (words[1] + words[2] - 1) >> pool->segment_shift) return EIO;
   const uint8_t *record = pool_write_page(pool, words[1]) + (size_t)words[3] * LINE_BYTES;
   if (!is_applicable(pool, record, words)) return EIO;

@@ -14,10 +14,6 @@ static enum refusal check_frame(const struct pool *pool, uint32_t frame) {
   return frame >> CHUNK_SHIFT < pool->chunk_count ? REFUSED_NOT : REFUSED_FRAME;
 }
 
-static enum refusal check_log_span(const struct pool *pool, uint32_t first, uint32_t pages) {
-  return span_is_inside(pool, first, pages) ? REFUSED_NOT : REFUSED_SLOT;
-}
-
 static enum refusal check_line(uint32_t line) { return line < LINES_PER_PAGE ? REFUSED_NOT : REFUSED_SLOT; }
 
 static enum refusal check_mask(const uint32_t *mask) { return join_words(mask) != 0 ? REFUSED_NOT : REFUSED_MASK; }
@@ -135,7 +131,7 @@ uint64_t validate_operation(struct pool *pool, const uint32_t *words, uint64_t w
   if (checksums || opcode == OP_CHECKSUM_FRESH || stores) *why = check_staged(pool, words + 1);
   if (*why == REFUSED_NOT && opcode == OP_CHECKSUM_FROM) *why = check_frame(pool, words[3]);
   if (opcode == OP_FLUSH) *why = check_page(pool, words[1]);
-  if (opcode == OP_APPLY) *why = check_log_span(pool, words[1], words[2]);
+  if (opcode == OP_APPLY && !span_is_inside(pool, words[1], words[2])) *why = REFUSED_SLOT;
   if (*why == REFUSED_NOT && opcode == OP_APPLY) *why = check_line(words[3]);
   if (*why == REFUSED_NOT && (checksums || stores)) *why = check_mask(mask);
   if (*why == REFUSED_NOT && opcode == OP_FLUSH) *why = check_mask(words + 2);
