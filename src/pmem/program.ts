@@ -29,10 +29,10 @@ export const OP_STORE = 4
 /**
  * `[OP_RECORD, kind, logPage, logPages, epochLo, epochHi, txidLo, txidHi, saltLo, saltHi, extentCount, pageCount,
  *   (extentPage, extentPages) * extentCount, (pageId, frame, maskLo, maskHi) * pageCount]`
- * - builds a log record (layout in `log-record.ts`) at the start of the log slot and writes it with non-temporal
- * stores, continuing in the extents when the slot is full. A record without extents may begin on a later line of the first
- * page: kind + line * RECORD_FIRST_LINE. kind RECORD_UNDO takes line bodies from the pool
- * (pre-images), kind RECORD_REDO from the frames (post-images). A redo entry whose frame is FRAME_IN_POOL takes them from
+ * - builds a log record (layout below) in the log slot and writes it with non-temporal stores (under granularity page through
+ * the cache), continuing in the extents when the slot is full. It begins on the first line of the slot; one without extents
+ * may begin on a later line of the first page: kind + line * RECORD_FIRST_LINE. Kind RECORD_UNDO takes line bodies from the
+ * pool (pre-images), kind RECORD_REDO from the frames (post-images). A redo entry whose frame is FRAME_IN_POOL takes them from
  * the pool, where the post-images of raw extents stand already. Kind RECORD_SLOT is as RECORD_REDO, but the lines of an entry
  * whose frame has the bit FRAME_UNLOGGED are not in the record, only in its fresh hash; it begins on the first line of its slot.
  */
@@ -49,7 +49,8 @@ export const OP_STORE_LAZY = 8
 
 /**
  * `[OP_APPLY, logPage, logPages, firstLine]` - copies the lines of the redo record that lies in these log pages, from a line of
- * the first one on, to their places, as OP_STORE_LAZY does: for a record that a barrier has made durable after the frames it was written from have changed.
+ * the first one on, to their places, as OP_STORE_LAZY does: for a record that a barrier has made durable after the frames
+ * it was written from have changed.
  */
 export const OP_APPLY = 9
 

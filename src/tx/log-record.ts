@@ -163,13 +163,15 @@ export function readRecord(
   }
 }
 
-/** What the header at a page start claims, unproved; undefined where there is none. */
+/** What the header on a line of a page claims, unproved; undefined where there is none. */
 export function peekRecord(
   memory: PersistentMemory,
   pageId: number,
+  line = 0,
 ): { kind: number; epoch: number; txid: number } | undefined {
   const { view, base } = pageBytes(memory, pageId)
-  const head = view.u8.subarray(base, base + RECORD_HEADER_BYTES)
+  const at = base + line * LINE_BYTES
+  const head = view.u8.subarray(at, at + RECORD_HEADER_BYTES)
   if (head.readUInt32LE(RECORD_OFFSET_MAGIC) !== RECORD_MAGIC) return undefined
   return {
     kind: head.readUInt32LE(RECORD_OFFSET_KIND),

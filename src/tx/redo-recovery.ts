@@ -5,7 +5,7 @@ import type { Anchor } from '../pool/anchor.js'
 import { PAGE_LOG_START } from '../pool/format.js'
 import type { Geometry } from '../pool/geometry.js'
 import type { ProgramBuilder } from '../pool/program-builder.js'
-import { type LogRecord, readRecord } from './log-record.js'
+import { type LogRecord, peekRecord, readRecord } from './log-record.js'
 
 /** Frames a recovery fills before it runs its program. */
 export const RECOVERY_BATCH_FRAMES = 128
@@ -13,8 +13,11 @@ export const RECOVERY_BATCH_FRAMES = 128
 /**
  * The complete records since the checkpoint, ascending. The search starts where the anchor says and expects each record on
  * the line after the one before (no barrier came in between), or at the start of the page after it, or once, from the end of
- * the ring, at its start. What an older record has left there has another id, and so another hash. The search stops at the first that is not there
- * or not whole: that one was never acknowledged, so none behind it was either. At most one ring length is read.
+ * the ring, at its start. What an older record has left there has another id. The search stops at the first that is not there
+ * or not whole: that one was never acknowledged, so none behind it was either.
+ *
+ * Headers are looked at in each of these places, and whole records read only where a header names the expected one: besides
+ * the records found at most three that are not whole, so four ring lengths in all, whatever the log says.
  */
 export function findRedoRecords(memory: PersistentMemory, geometry: Geometry, anchor: Anchor): LogRecord[] {
   const records: LogRecord[] = []
@@ -22,7 +25,8 @@ export function findRedoRecords(memory: PersistentMemory, geometry: Geometry, an
   let at = tail * LINES_PER_PAGE
   let endPage = geometry.logPages
   let wrapped = false
-  for (;;) {
+  let torn = 0
+  while (torn < 3) {
     const record = next(at)
     if (record !== undefined) {
       records.push(record)
@@ -37,16 +41,18 @@ export function findRedoRecords(memory: PersistentMemory, geometry: Geometry, an
       endPage = Math.min(tail, geometry.logPages)
     }
   }
+  return records
 
   function next(line: number): LogRecord | undefined {
     const page = Math.floor(line / LINES_PER_PAGE)
     if (page >= endPage) return undefined
     const room = { page: PAGE_LOG_START + page, pages: endPage - page }
+    const header = peekRecord(memory, room.page, line % LINES_PER_PAGE)
+    if (header?.kind !== RECORD_REDO || header.txid !== anchor.txid + records.length + 1) return undefined
     const record = readRecord(memory, geometry, anchor, room, line % LINES_PER_PAGE)
-    const expected = anchor.txid + records.length + 1
-    if (record?.kind !== RECORD_REDO || record.txid !== expected) return undefined
+    if (record === undefined) torn++
     // Redo records have no extents; their bytes are restored to one run of pages.
-    return record.bytes.readUInt32LE(RECORD_OFFSET_EXTENT_COUNT) === 0 ? record : undefined
+    return record?.bytes.readUInt32LE(RECORD_OFFSET_EXTENT_COUNT) === 0 ? record : undefined
   }
 }
 
