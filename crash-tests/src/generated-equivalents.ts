@@ -37,7 +37,7 @@ const EQUIVALENTS: readonly Equivalent[] = [
     proof:
       'no record of these lives goes on in extents: then the first fence of the first commit makes the anchor durable before ' +
       'anything is stored that a record of the epoch before covers. (The extents of such a record are free for values again after ' +
-      'an open, so that the fence is needed where there are any.)',
+      'an open, so that the fence is needed where there are any: test/crash/slots.test.ts.)',
   },
   {
     protocols: ['slots'],
