@@ -4,18 +4,22 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Explorer } from '../../crash-tests/src/explorer.js'
+import { CrashViolation, Explorer } from '../../crash-tests/src/explorer.js'
+import { exploreNested } from '../../crash-tests/src/nested.js'
 import { Random } from '../../crash-tests/src/random.js'
 import { mutantMemory } from '../../crash-tests/src/redo-mutants.js'
 import type { Operation } from '../../crash-tests/src/redo-mutants.js'
 import { engineOptions, explorerOfBoth } from '../../crash-tests/src/redo-support.js'
 import { recordWorkload } from '../../crash-tests/src/recording.js'
 import type { Recording } from '../../crash-tests/src/recording.js'
+import { withoutAnchorFence } from '../../crash-tests/src/trace-mutants.js'
+import type { TraceFilter } from '../../crash-tests/src/trace-mutants.js'
 import { SEGMENT_SHIFT } from '../../crash-tests/src/workload.js'
 import type { StepKind } from '../../crash-tests/src/workload.js'
 import type { Granularity } from '../../src/pmem/persistent-memory.js'
 import { FRAME_UNLOGGED, OP_RECORD, PAGE_BYTES, RECORD_SLOT } from '../../src/pmem/program.js'
 import { ready } from '../../src/pmem/xxh64.js'
+import type { EngineOptions } from '../../src/tx/engine.js'
 
 await ready
 
@@ -172,4 +176,27 @@ test('growth into a new segment survives power failures', () => {
   const { events } = recordings[recordings.length - 1].trace
   assert.ok(Array.from({ length: events.count }, (_, event) => events.pageId(event)).some((page) => page > 256))
   assert.ok(explorer.counts.replayed > 100, JSON.stringify(explorer.counts))
+})
+
+test('the anchor of a new epoch is durable before the extents of an older record are used again', () => {
+  const options = (): EngineOptions => ({ logging: 'redo' })
+  const kinds: StepKind[] = ['createKeyspace', 'manyPages', 'clear', 'ascendingRun', 'ascendingRun', 'ascendingRun']
+  const script: StepKind[] = [...kinds, 'putNew', 'overwriteSame', 'touchEverything']
+  const last = recordWorkload({ seed: 1, steps: 9, stepsPerTrace: 3, script, engineOptions: options }).at(-1)
+  assert.ok(last)
+  const explore = (filter?: TraceFilter): void => {
+    exploreNested(new Explorer({ engineOptions: options }), last, {
+      chain: [
+        { model: 'kill', most: 4 },
+        { model: 'cache-line', options: { exhaustiveLimit: 8, samples: 8, storeStride: 8 } },
+      ],
+      transactions: 1,
+      script: ['largeValue'],
+      engineOptions: options,
+      syncIsFence: true,
+      ...(filter === undefined ? {} : { filter }),
+    })
+  }
+  explore()
+  assert.throws(() => explore(withoutAnchorFence), CrashViolation)
 })
