@@ -388,8 +388,8 @@ export const MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: 'tx/redo-recovery.ts',
-        find: 'if (record?.kind !== RECORD_REDO || record.txid !== expected) return undefined',
-        replace: 'if (record?.kind !== RECORD_REDO || expected < 0) return undefined',
+        find: 'if (header?.kind !== RECORD_REDO || header.txid !== anchor.txid + records.length + 1) return undefined',
+        replace: 'if (header?.kind !== RECORD_REDO) return undefined',
       },
     ],
   },
