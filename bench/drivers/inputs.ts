@@ -54,7 +54,7 @@ function indexPicker({ keys, round, hotKeys }: InputRequest): (i: number) => num
   return (i) => order[i % keys]
 }
 
-/** Longest time for it: an engine that has not warmed up by then has other costs than its code. */
+/** Longest time for each pass of it: an engine that has not warmed up by then has other costs than its code. */
 const WARM_UP_LIMIT_MS = 3000
 
 /**
@@ -74,9 +74,9 @@ export async function warmUpElsewhere(
   const { keys, values } = makeInputs({ ...job, operation: put, target: 'empty' }, puts)
   const opened = await openEngine({ ...job, path })
   const { engine } = opened
-  const end = performance.now() + WARM_UP_LIMIT_MS
   const passes = operation === 'remove' ? [put, operation] : target === 'existing' ? [put, put] : [put]
   for (const pass of passes) {
+    const end = performance.now() + WARM_UP_LIMIT_MS
     for (let i = 0; i + together <= puts && performance.now() < end; i += together) {
       if (pass === 'group') await engine.putTogether(keys, values, i, i + together)
       else if (pass === 'transaction') await engine.putMany(keys, values, i, i + together)

@@ -30,7 +30,7 @@ export interface PersistCounters {
   fences: number
   /** Lines flushed by clwb & co (under granularity page: lines noted for the next msync). */
   flushedLines: number
-  /** Lines written with non-temporal stores. */
+  /** Lines of records and whole pages: written with non-temporal stores (under granularity page through the cache). */
   nonTemporalLines: number
   /** msync and fdatasync system calls. */
   syncs: number
