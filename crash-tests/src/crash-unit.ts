@@ -124,7 +124,11 @@ export function tornContents(older: Uint8Array, newer: Uint8Array, tear: TearOpt
   const { atomBytes } = tear
   const atoms: number[] = []
   for (let atom = 0; atom < older.length; atom += atomBytes) {
-    if (!equal(older.subarray(atom, atom + atomBytes), newer.subarray(atom, atom + atomBytes))) atoms.push(atom)
+    for (let byte = atom; byte < atom + atomBytes; byte++) {
+      if (older[byte] === newer[byte]) continue
+      atoms.push(atom)
+      break
+    }
   }
   const mixture = (takeNew: (index: number) => boolean): Uint8Array => {
     const bytes = Uint8Array.from(older)

@@ -261,7 +261,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'chosen anchor not made durable',
     protocol: 'all',
-    first: 'kill, kill of the recovery, then power failure',
+    first: 'kill, then power failure during or after recovery',
     rule: 'the chosen anchor is made durable before the other one is written',
     patches: [
       { file: RECOVERY, find: 'builder.store(page, frame, 3, 0)\n  })\n  builder.fence().run()', replace: '})' },

@@ -6,7 +6,7 @@ import { prepareWorkload } from './prepare-workload.js'
 import { isMine } from './suite.js'
 import type { SuiteOptions, SuiteRow } from './suite.js'
 
-const STEPS = { quick: 66, full: 46, long: 300 }
+const STEPS = { quick: 66, full: 32, long: 300 }
 const SEEDS = { quick: 1, full: 1, long: 4 }
 
 /**

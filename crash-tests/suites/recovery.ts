@@ -69,7 +69,7 @@ const MORE_CHAINS: readonly { readonly name: string; readonly options: NestedOpt
   },
 ]
 
-const STEPS = { quick: SCRIPT.length, full: 21, long: 120 }
+const STEPS = { quick: SCRIPT.length, full: 13, long: 120 }
 /** Of the crashes that a chain begins with. */
 const SHARE = { quick: 0.1, full: 0.2, long: 1 }
 const SEEDS = { quick: 1, full: 1, long: 3 }
@@ -82,6 +82,7 @@ export function* recovery(options: SuiteOptions): Generator<SuiteRow> {
       const mine = [...CHAINS, ...MORE_CHAINS]
         .map(({ name, options: chain }) => ({ name, options: fitted(chain, protocol) }))
         .filter(({ options: chain }) => chain.chain.every(({ model }) => PROTOCOLS[protocol].models.includes(model)))
+        .filter(isNew)
         .filter(() => isMine(part++, options.shard))
       if (mine.length > 0) yield* exploreRecoveries(protocol, options.seed + run, mine, options)
     }
@@ -132,6 +133,16 @@ function fitted(options: NestedOptions, protocol: Protocol): NestedOptions {
     link.model === 'cache-line' ? { ...link, model: 'page' } : link,
   )
   return { ...options, chain: [first, second, ...rest] }
+}
+
+/** Fitted to a protocol, two chains may have become the same. */
+function isNew(
+  { options }: { readonly options: NestedOptions },
+  index: number,
+  all: readonly { readonly options: NestedOptions }[],
+): boolean {
+  const text = JSON.stringify(options)
+  return all.findIndex((other) => JSON.stringify(other.options) === text) === index
 }
 
 function withShare([first, ...rest]: NestedOptions['chain'], share: number): NestedOptions['chain'] {

@@ -81,9 +81,9 @@ export function copyPages(
 
 /** Byte offset of a pool page in its segment view. */
 export function pageBytes(memory: PersistentMemory, pageId: number): { view: MemoryView; base: number } {
-  const index = Math.floor(pageId / 2 ** memory.segmentShift)
+  const index = pageId >>> memory.segmentShift
   const view = (memory.segments[index] as MemoryView | undefined) ?? memory.mapSegment(index)
-  return { view, base: (pageId % 2 ** memory.segmentShift) * PAGE_BYTES }
+  return { view, base: (pageId & ((1 << memory.segmentShift) - 1)) * PAGE_BYTES }
 }
 
 /**

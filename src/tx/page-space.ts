@@ -20,7 +20,7 @@ export const FRAME_FREED = 2 // the transaction freed the page: neither recorded
 export const FRAME_BACKUP = 4 // holds a savepoint's copy of another frame
 export const FRAME_LOGGED = 8 // fresh in a record that is not applied: what the pool holds there means nothing
 
-const INITIAL_FRAMES = 256
+const INITIAL_FRAMES = 64
 
 const CHUNK_MASK = STAGING_CHUNK_FRAMES - 1
 
