@@ -12,6 +12,8 @@ import { PAGE_BYTES } from '../pmem/program.js'
 import type { Catalog } from '../tree/catalog.js'
 import type { Tree } from '../tree/tree.js'
 import type { Durability, Engine } from '../tx/engine.js'
+import type { OperationResult } from '../tx/settlements.js'
+import { DeferredPuts } from './deferred-puts.js'
 
 /** The store is closed. */
 export const STATE_CLOSED = 1
@@ -43,6 +45,8 @@ export class StoreContext {
   readonly maxValueBytes: number
   /** Every tree in use; their cursors must seek again when pages have moved under them. */
   readonly trees = new Set<Tree>()
+  /** Present where asynchronous writes are collected. */
+  private readonly deferred: DeferredPuts | undefined
 
   private doom: unknown
   /** What to do beside the pages when the innermost transaction is aborted, and where each level's part begins. */
@@ -65,6 +69,10 @@ export class StoreContext {
     }
     engine.onPagesMoved = () => {
       this.movePages()
+    }
+    if (engine.collects) {
+      this.deferred = new DeferredPuts(this)
+      engine.deferred = this.deferred
     }
     engine.onAbandoned = () => {
       for (const codec of this.savedStructures) codec.reset()
@@ -95,18 +103,37 @@ export class StoreContext {
     return true
   }
 
+  /** Whether an asynchronous write that begins now is collected; else it is committed at once. @throws DaxkvError BUSY */
+  collects(): boolean {
+    if (this.engine.depth !== 0) {
+      throw this.busy('take asynchronous writes inside a transaction; write synchronously there')
+    }
+    return this.deferred !== undefined
+  }
+
   /**
    * Begins one operation of the group of asynchronous writes being collected; `engine.endOperation` ends it, or `writeError`.
-   * Answers false where nothing is collected: then the operation is committed at once.
+   * Answers false where nothing is collected: then the operation is committed at once. One that stands `aside` of the
+   * others does not wait for those before it to be staged.
    */
-  beginOperation(): boolean {
+  beginOperation(aside = false): boolean {
+    if (!this.collects()) return false
     const { engine } = this
-    if (engine.depth !== 0) throw this.busy('take asynchronous writes inside a transaction; write synchronously there')
-    if (!engine.collects) return false
     // What an operation before has noted here (its iterable may open keyspaces) is undone with the group, not with this one.
     if (this.undo.length !== 0) this.undo.length = 0
-    engine.beginOperation()
+    if (aside) engine.beginAside()
+    else engine.beginOperation()
     return true
+  }
+
+  /**
+   * Takes an asynchronous put, whose key lies in `words`, to be staged with others: its promise, or undefined when it has to be
+   * an operation of its own.
+   */
+  deferPut(tree: Tree, words: Int32Array, keyLength: number, value: Uint8Array): Promise<OperationResult> | undefined {
+    const { deferred } = this
+    if (deferred === undefined || !deferred.take(tree, words, keyLength, value)) return undefined
+    return this.engine.deferOperation()
   }
 
   /**
@@ -115,7 +142,7 @@ export class StoreContext {
    */
   runAside<T>(action: () => T): T {
     const { engine } = this
-    if (!this.beginOperation()) {
+    if (!this.beginOperation(true)) {
       this.beginIfNone()
       let result: T
       try {

@@ -15,6 +15,7 @@ import type { BatchOperation, KeyEncoding, ScanRow, ValueEncoding } from './type
 
 /** Encoded key of the operation under way; operations are synchronous, so one for all stores will do. */
 const keyScratch = Buffer.alloc(KEY_TARGET_BYTES)
+const keyWords = new Int32Array(keyScratch.buffer, keyScratch.byteOffset, KEY_TARGET_BYTES / 4)
 
 /**
  * One keyspace of an open store. Hot paths (get, put, delete, withView) are flat and free of closures and allocations
@@ -133,25 +134,30 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
   }
 
   putAsync(key: K, value: V): Promise<void> {
-    const { context } = this
+    const { context, tree } = this
+    let bytes: Uint8Array
+    let keyLength: number
     try {
       if ((context.state | this.state) !== 0) throw this.writeRefusal()
-      if (!context.beginOperation()) {
+      if (!context.collects()) {
         this.put(key, value)
         return DONE
       }
+      // New msgpack structures are saved by an operation of their own.
+      bytes =
+        this.valueEncoding === 'msgpack' ? context.runAside(() => this.encodeValue(value)) : this.encodeValue(value)
+      keyLength = this.keyCodec.encode(key, keyScratch, 0)
+      const promise = context.deferPut(tree, keyWords, keyLength, bytes)
+      if (promise !== undefined) return promise as Promise<undefined>
+      context.beginOperation()
     } catch (error) {
-      return rejected(error)
+      return rejected(context.writeError(false, false, error))
     }
-    let changing = false
     try {
-      const bytes = this.encodeValue(value)
-      const keyLength = this.keyCodec.encode(key, keyScratch, 0)
-      changing = true
-      this.tree.put(keyScratch, keyLength, bytes, bytes.length)
+      tree.put(keyScratch, keyLength, bytes, bytes.length)
       context.engine.checkFault()
     } catch (error) {
-      return rejected(context.writeError(true, changing, error))
+      return rejected(context.writeError(true, true, error))
     }
     return context.engine.endOperation(undefined) as Promise<undefined>
   }

@@ -200,6 +200,27 @@ export class Allocator {
     this.lowestFreed = Infinity
   }
 
+  /** Single pages that can be allocated without growth, counted up to a limit. */
+  countFree(limit: number): number {
+    const { geometry } = this
+    let count = 0
+    if (this.searchFrom >= this.capacity) return 0
+    for (let bitmap = geometry.bitmapOf(this.searchFrom); bitmap < this.bitmapCount; bitmap++) {
+      const first = geometry.bitmapFirstPage(bitmap)
+      const end = Math.min(geometry.bitmapPageCount(bitmap), this.capacity - first)
+      const start = Math.max(this.searchFrom - first, this.firstBit(bitmap))
+      this.loadBitmap(bitmap)
+      for (let word = start >>> 5; word * 32 < end; word++) {
+        let taken = this.takenWord(word)
+        if (word * 32 < start) taken |= (1 << (start & 31)) - 1
+        if (end - word * 32 < 32) taken |= -1 << (end - word * 32)
+        count += 32 - popcount(taken)
+        if (count >= limit) return limit
+      }
+    }
+    return count
+  }
+
   /** Pages allocated, as the transaction sees it; walks every bitmap. */
   countAllocated(): number {
     let count = 0

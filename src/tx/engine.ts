@@ -77,6 +77,15 @@ export interface EngineOptions {
   readonly random?: (words: Uint32Array) => void
 }
 
+/** Operations that were taken and are staged later, together. */
+export interface DeferredOperations {
+  /** How many; 0 is looked at often. */
+  readonly count: number
+  /** Stages all; they are one operation, and fail together. */
+  stage(): void
+  forget(): void
+}
+
 /** Frames to begin with: of groups and relaxed commits as many as wait for a barrier in a busy store. */
 const FRAMES = 1024
 const TIP_FRAMES = 4096
@@ -141,6 +150,8 @@ export class Engine {
   private depthNow = 0
   private closed = false
   private poison: DaxkvError | undefined
+  /** Staged before anything looks at the tip. Without a pipeline there are none. */
+  deferred: DeferredOperations | undefined
   /** Called when a persist has failed, which may be in the middle of nobody's call (an idle checkpoint). */
   onPoison: (() => void) | undefined
   /** Called when pages have moved under open cursors outside a transaction's end: what was staged has been applied. */
@@ -240,6 +251,7 @@ export class Engine {
 
   /** Starts a transaction, or sets a savepoint inside one. */
   begin(): void {
+    if (this.deferred !== undefined && this.depthNow === 0) this.stageDeferred()
     this.usable()
     if (this.readOnly) {
       throw new DaxkvError('READ_ONLY', `${this.path} was opened read-only`, { path: this.path })
@@ -256,10 +268,47 @@ export class Engine {
 
   /** Begins one operation of the group being collected. It ends with `endOperation`, or `abort`. */
   beginOperation(): void {
+    this.stageDeferred()
+    this.beginAside()
+  }
+
+  /** The same for an operation whose place among the others does not matter. */
+  beginAside(): void {
     this.usable()
     if (this.depthNow !== 0) throw new DaxkvError('INTERNAL', 'an asynchronous operation inside a transaction')
     if (this.space.frameCount !== 0) this.enterTip()
     this.depthNow = 1
+  }
+
+  /** The promise of the operation that `deferred` has just taken. */
+  deferOperation(): Promise<OperationResult> {
+    const { pipeline, deferred } = this
+    if (pipeline === undefined) throw new DaxkvError('INTERNAL', 'nothing collects asynchronous operations')
+    this.tipVersion++
+    return pipeline.defer(deferred?.count === 1)
+  }
+
+  /** Stages what was deferred, as one operation; what it throws rejects all of that. */
+  stageDeferred(): void {
+    const { deferred, pipeline } = this
+    if (deferred === undefined || pipeline === undefined || deferred.count === 0) return
+    if (this.space.frameCount !== 0) this.enterTip()
+    this.depthNow = 1
+    try {
+      deferred.stage()
+    } catch (error) {
+      this.abort()
+      this.tipVersion++
+      pipeline.deferredFailed(error)
+      this.onPagesMoved?.()
+      return
+    }
+    this.allocator.settled()
+    this.leaveTip()
+    this.depthNow = 0
+    this.tipVersion++
+    this.showOrHide()
+    pipeline.deferredStaged()
   }
 
   /** The operation is part of the group: its promise, which resolves to `result` when the group is durable. */
@@ -296,6 +345,7 @@ export class Engine {
   flushNow(): void {
     this.usable()
     if (this.depthNow > 0) throw new DaxkvError('INTERNAL', 'a flush inside a transaction')
+    this.stageDeferred()
     if (this.pipeline?.busy !== true) return
     try {
       this.pipeline.finish()
@@ -422,6 +472,7 @@ export class Engine {
   private setPoison(error: DaxkvError): void {
     if (this.poison !== undefined) return
     this.poison = error
+    this.deferred?.forget()
     this.onPoison?.()
     this.pipeline?.rejectAll(error)
   }
@@ -449,6 +500,7 @@ export class Engine {
   /** Runs `read` so that it sees what is staged, whether or not that is durable. */
   atTip<T>(read: () => T): T {
     const { space } = this
+    if (this.depthNow === 0) this.stageDeferred()
     const hides = space.hidesStaged
     space.hidesStaged = false
     try {
@@ -638,6 +690,9 @@ export class Engine {
         this.onPagesMoved?.()
       },
       inTransaction: (): boolean => this.depthNow !== 0,
+      stageDeferred: (): void => {
+        this.stageDeferred()
+      },
     }
     return new Pipeline(memory, space, allocator, committer, host, {
       ringPages: logPages,

@@ -44,6 +44,8 @@ export interface PipelineHost {
   applied(): void
   /** True while a transaction is open. */
   inTransaction(): boolean
+  /** Operations that were taken, and promised by `defer`, are staged now. */
+  stageDeferred(): void
 }
 
 export class Pipeline {
@@ -111,9 +113,33 @@ export class Pipeline {
   queue(result: OperationResult): Promise<OperationResult> {
     const promise = (this.group ??= new Settlements()).add(result)
     if (!this.scheduled && this.barrier === 'none') this.schedule()
-    // Bounds memory, and the length of the record.
-    if (this.space.frameCount - this.recordedFrames > this.frameLimit) this.closeGroup()
+    this.boundGroup()
     return promise
+  }
+
+  /** Bounds memory, and the length of the record. */
+  private boundGroup(): void {
+    if (this.space.frameCount - this.recordedFrames > this.frameLimit) this.closeGroup()
+  }
+
+  /** The promise of an operation that will be staged with others, the `first` of them or not, before the group becomes a record. */
+  defer(first: boolean): Promise<OperationResult> {
+    const group = (this.group ??= new Settlements())
+    // They may fail together, those before them have not.
+    if (first) group.separate()
+    if (!this.scheduled && this.barrier === 'none') this.schedule()
+    return group.add(undefined)
+  }
+
+  /** What was deferred is staged. */
+  deferredStaged(): void {
+    this.group?.separate()
+    this.boundGroup()
+  }
+
+  /** What was deferred could not be staged, and is forgotten. */
+  deferredFailed(error: unknown): void {
+    this.group?.rejectSeparated(error)
   }
 
   /** Commits everything staged, durably; answers whether there was anything. */
@@ -131,6 +157,8 @@ export class Pipeline {
       this.finishCheckpoint()
     }
     this.storeWantedAnchor()
+    // A record too long for the ring goes on in free pages: those that only what is staged has allocated are not free.
+    this.space.hidesStaged = false
     const stored = committer.commit()
     // The fence of that commit covers the anchor, too; an intermediate checkpoint may have replaced it.
     if (stored) this.anchorIsDurable()
@@ -260,6 +288,9 @@ export class Pipeline {
   private advance(): void {
     if (this.stopped || this.barrier !== 'none' || this.host.inTransaction()) return
     try {
+      this.host.stageDeferred()
+      // What was deferred may have filled the group.
+      if (this.isUnderWay()) return
       this.storeWantedAnchor()
       if (this.anchor === 'none' && this.checkpointDue) this.startBarrier('data')
       else {
@@ -270,6 +301,10 @@ export class Pipeline {
     } catch (error) {
       this.host.poison(error as DaxkvError)
     }
+  }
+
+  private isUnderWay(): boolean {
+    return this.barrier !== 'none'
   }
 
   private get checkpointDue(): boolean {

@@ -14,6 +14,7 @@ interface Settlement {
 export class Settlements {
   private readonly all: Settlement[] = []
   private last: Settlement | undefined
+  private separatedAt = 0
 
   /** The promise of an operation that resolves to `result`. */
   add(result: OperationResult): Promise<OperationResult> {
@@ -27,6 +28,19 @@ export class Settlements {
     this.last = { result, promise, resolve, reject }
     this.all.push(this.last)
     return promise
+  }
+
+  /** Operations from here on share no promise with those before. */
+  separate(): void {
+    this.last = undefined
+    this.separatedAt = this.all.length
+  }
+
+  /** Rejects the operations since `separate`, or all. */
+  rejectSeparated(error: unknown): void {
+    const rejected = this.all.splice(this.separatedAt)
+    this.last = undefined
+    for (const settlement of rejected) settlement.reject(error)
   }
 
   resolve(): void {

@@ -16,9 +16,17 @@ const MIXTURES = [
   { name: 'relaxed commits', logPages: 12, weights: { sync: 0, relaxed: 1, group: 0 } },
   { name: 'relaxed and synchronous commits', logPages: 24, weights: { sync: 1, relaxed: 5, group: 0 } },
   { name: 'groups, relaxed and synchronous commits', logPages: 20, weights: { sync: 1, relaxed: 3, group: 3 } },
+  // Committed by undo, with records that go on in free pages while the group has allocated others.
+  {
+    name: 'groups longer than the log',
+    logPages: 6,
+    weights: { sync: 0, relaxed: 0, group: 1 },
+    kinds: ['ascendingRun', 'touchEverything', 'overwriteLarger', 'touchEverything', 'putNew'],
+    steps: 20,
+  },
 ] as const
 
-MIXTURES.forEach(({ name, logPages, weights }, index) => {
+MIXTURES.forEach(({ name, logPages, weights, ...more }, index) => {
   test(`${name} survive power failures and kills at every point`, async () => {
     const recordings = await recordGroups({
       seed: 21 + index,
@@ -27,6 +35,7 @@ MIXTURES.forEach(({ name, logPages, weights }, index) => {
       stepsPerTrace: 10,
       weights,
       engineOptions: () => engineOptions('redo', logPages),
+      ...more,
     })
     const explorer = explorerOfBoth('page', logPages)
     for (const recording of recordings) {
