@@ -1,10 +1,14 @@
 #include "barrier.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "persist.h"
 #include "pool.h"
 #include "syscalls.h"
+
+/* Fewer pages are not worth a call. */
+#define UNMAP_MIN_BYTES ((size_t)4 << PAGE_SHIFT)
 
 int barrier_start(struct barrier *barrier, struct pool *pool, bool whole_file) {
   int error = pthread_mutex_init(&barrier->mutex, NULL);
@@ -20,7 +24,7 @@ int barrier_start(struct barrier *barrier, struct pool *pool, bool whole_file) {
   struct dirty_range dirty = pool->dirty;
   pool->dirty.any = false;
   barrier->state = BARRIER_QUEUED;
-  barrier->fd = pool->fd;
+  barrier->pool = pool;
   barrier->starter = pthread_self();
   barrier->in_background = false;
   barrier->error = 0;
@@ -47,9 +51,28 @@ static bool claim(struct barrier *barrier) {
   return claimed;
 }
 
+/*
+ * Before the kernel writes a page back it takes the permission to write away from whoever has mapped it, and interrupts every
+ * processor that runs the process, page by page. Unmapped all together (the page cache keeps what was stored) they cost one
+ * interrupt; the next store to each of them faults either way. Reads go through another mapping. A hint: what fails is not missed.
+ */
+static void unmap_stored_pages(const struct barrier *barrier) {
+  const struct pool *pool = barrier->pool;
+  if (pool->granularity != GRANULARITY_PAGE) return;
+  if (barrier->address != NULL) {
+    if (barrier->length >= UNMAP_MIN_BYTES) sys.advise(barrier->address, barrier->length, MADV_DONTNEED);
+    return;
+  }
+  uint32_t count = atomic_load(&pool->segment_count);
+  for (uint32_t index = 0; index < count; index++) {
+    sys.advise(pool->segments[index].write, pool_segment_bytes(pool), MADV_DONTNEED);
+  }
+}
+
 void barrier_work(struct barrier *barrier) {
   if (!claim(barrier)) return;
-  int result = barrier->address != NULL ? sys.msync(barrier->address, barrier->length, MS_SYNC) : sys.fdatasync(barrier->fd);
+  unmap_stored_pages(barrier);
+  int result = barrier->address != NULL ? sys.msync(barrier->address, barrier->length, MS_SYNC) : sys.fdatasync(barrier->pool->fd);
   int error = result == 0 ? 0 : errno;
   pthread_mutex_lock(&barrier->mutex);
   barrier->error = error;

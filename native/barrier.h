@@ -18,7 +18,7 @@ struct barrier {
   pthread_mutex_t mutex;
   pthread_cond_t ended;
   enum barrier_state state;
-  int fd;
+  const struct pool *pool;
   /* What to msync; NULL: fdatasync of the whole file. */
   void *address;
   size_t length;
@@ -31,7 +31,7 @@ struct barrier {
 /* Takes over what the pool has noted for its next barrier. Returns an errno. */
 int barrier_start(struct barrier *barrier, struct pool *pool, bool whole_file);
 
-/* Makes the call, unless somebody else has begun to. For worker threads: touches nothing of the pool but the file. */
+/* Makes the call, unless somebody else has begun to. For worker threads: touches nothing of the pool but file and mapping. */
 void barrier_work(struct barrier *barrier);
 
 /* Waits until the call has been made (making it, if nobody has begun to) and returns its errno. */

@@ -204,8 +204,12 @@ export const MUTANTS: readonly Mutant[] = [
     patches: [
       SAME_EPOCH,
       SAME_SALT,
-      { file: 'tx/engine.ts', find: 'txid: clean ? this.committer.txid : current.txid', replace: 'txid: current.txid' },
-      { file: 'tx/engine.ts', find: 'txid: Math.max(anchor.txid, recovery.txid)', replace: 'txid: anchor.txid' },
+      {
+        file: 'tx/engine.ts',
+        find: 'this.committer.anchor, this.committer.txid',
+        replace: 'this.committer.anchor, this.committer.anchor.txid',
+      },
+      { file: 'tx/open-pool.ts', find: 'Math.max(anchor.txid, recovery.txid)', replace: 'anchor.txid' },
     ],
   },
   {

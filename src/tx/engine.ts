@@ -3,79 +3,37 @@
  * trees are built on it and the public API on those.
  */
 import { randomFillSync } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { DaxkvError } from '../errors.js'
-import type {
-  Granularity,
-  MappingFault,
-  PersistCounters,
-  PersistentMemory,
-  Persistence,
-} from '../pmem/persistent-memory.js'
-import { OP_SYNC_ALL, PAGE_BYTES } from '../pmem/program.js'
+import type { Granularity, PersistentMemory, Persistence } from '../pmem/persistent-memory.js'
+import { PAGE_BYTES } from '../pmem/program.js'
 import { Allocator } from '../pool/allocator.js'
 import type { Anchor } from '../pool/anchor.js'
-import {
-  HEADER_OFFSET_TYPE,
-  MAX_PAGES,
-  PAGE_ROOT,
-  PAGE_TYPE_ROOT,
-  ROOT_OFFSET_CAPACITY_PAGES,
-  ROOT_OFFSET_CATALOG_PAGE,
-  ROOT_OFFSET_NEXT_KEYSPACE_ID,
-} from '../pool/format.js'
+import { MAX_PAGES, PAGE_ROOT, ROOT_OFFSET_CATALOG_PAGE, ROOT_OFFSET_NEXT_KEYSPACE_ID } from '../pool/format.js'
 import { Geometry } from '../pool/geometry.js'
 import type { Identity } from '../pool/identity.js'
-import { type ExecutorName, openPoolFile } from '../pool/pool-file.js'
-import { readUnsafeShutdowns } from '../pool/platform.js'
+import { openPoolFile } from '../pool/pool-file.js'
 import { UndoCommitter } from './commit.js'
 import { type Committer, isPersistFailure, type Logging } from './committer.js'
+import {
+  DEFAULT_GROWTH_STEP_BYTES,
+  DEFAULT_RELAXED_INTERVAL_MS,
+  DEFAULT_STAGING_LIMIT_BYTES,
+  type Durability,
+  type EngineOptions,
+  type EngineStats,
+} from './engine-options.js'
 import { Growth } from './growth.js'
-import { pageBytes } from './log-record.js'
+import { IdleCheckpoint, type IdleHost } from './idle-checkpoint.js'
+import { mappingFault } from './mapping-fault.js'
+import { openForWriting, openReadOnly, type PoolToOpen, writeAnchor } from './open-pool.js'
 import { PageSpace } from './page-space.js'
 import { Pipeline } from './pipeline.js'
 import { RedoCommitter } from './redo-commit.js'
 import { SlotCommitter } from './slot-commit.js'
 import { MIN_SLOT_LOG_PAGES } from './slot-recovery.js'
 import type { OperationResult } from './settlements.js'
-import { newestAnchor, readAnchors, recover, type Recovery, refuseRottenAnchor, writeNextAnchor } from './recovery.js'
+import type { Recovery } from './recovery.js'
 import { VerifiedPageSpace } from './verified-page-space.js'
-
-const MIB = 1024 * 1024
-
-/**
- * `sync`: a commit is durable when it returns. `relaxed`: under granularity page (redo) it survives the end of the process when
- * it returns, and a power failure at most `relaxedIntervalMs` and one msync later; elsewhere the same as `sync`.
- */
-export type Durability = 'sync' | 'relaxed'
-
-/** Sizes and demands of an open; every default is documented at the public options. */
-export interface EngineOptions {
-  readonly readOnly?: boolean
-  /** Create the pool when the file does not exist; default true. */
-  readonly create?: boolean
-  readonly initialSizeBytes?: number
-  readonly growthStepBytes?: number
-  readonly maxSizeBytes?: number
-  readonly logSizeBytes?: number
-  readonly stagingLimitBytes?: number
-  readonly segmentBytes?: number
-  /** Verify the checksum of every page a read visits; see the public option. */
-  readonly verifyReads?: boolean
-  readonly requireGranularity?: Granularity
-  readonly forceGranularity?: Granularity
-  readonly executor?: ExecutorName
-  /** How commits are made atomic. Default: `redo` under granularity page (one wait), `undo` elsewhere. */
-  readonly logging?: Logging
-  /** What a commit waits for, where it is not said otherwise; see `Durability`. Default `sync`. */
-  readonly durability?: Durability
-  /** Longest time a relaxed commit stays volatile. Default 100. */
-  readonly relaxedIntervalMs?: number
-  /** Tests: run on this memory (a recorded simulation, a crash image) instead of opening a file. */
-  readonly memory?: PersistentMemory
-  /** Tests: source of salts, so that a run can be repeated. */
-  readonly random?: (words: Uint32Array) => void
-}
 
 /** Operations that were taken and are staged later, together. */
 export interface DeferredOperations {
@@ -90,36 +48,9 @@ export interface DeferredOperations {
 const FRAMES = 1024
 const TIP_FRAMES = 4096
 
-export const DEFAULT_GROWTH_STEP_BYTES = 16 * MIB
-/** A store that was not written to for this long is checkpointed. */
-export const IDLE_CHECKPOINT_MS = 1000
-export const DEFAULT_RELAXED_INTERVAL_MS = 100
-export const DEFAULT_STAGING_LIMIT_BYTES = 512 * MIB
+export type { Durability, EngineOptions, EngineStats } from './engine-options.js'
 
-export interface EngineStats {
-  /** Identity of the pool: given at creation, never changed. */
-  readonly uuid: string
-  readonly formatVersion: number
-  readonly createdAt: Date
-  /** Bytes of an allocation segment; no value is longer. */
-  readonly segmentBytes: number
-  readonly capacityPages: number
-  readonly allocatedPages: number
-  readonly logPages: number
-  /** Id of the last transaction; ids grow by one, and start again from the last known one after a kill (with a new epoch). */
-  readonly txid: number
-  /** Commits by this process. */
-  readonly commits: number
-  readonly growths: number
-  readonly logging: Logging
-  /** Checkpoints of the redo log by this process, not counting the one at close. */
-  readonly checkpoints: number
-  readonly counters: Readonly<PersistCounters>
-  readonly unsafeShutdowns: number
-  readonly recovery: Recovery
-}
-
-export class Engine {
+export class Engine implements IdleHost {
   readonly path: string
   readonly readOnly: boolean
   readonly memory: PersistentMemory
@@ -145,6 +76,7 @@ export class Engine {
   private onTip = false
   private readonly growth: Growth
   private anchor: Anchor
+  private readonly opened: PoolToOpen
   private readonly random: (words: Uint32Array) => void
   private readonly faultWords: Uint32Array
   private depthNow = 0
@@ -158,8 +90,7 @@ export class Engine {
   onPagesMoved: (() => void) | undefined
   /** Called when operations that were staged, and succeeded, had to be forgotten. */
   onAbandoned: (() => void) | undefined
-  private idleTimer: NodeJS.Timeout | undefined
-  private sequenceAtTimer = 0
+  private readonly idle = new IdleCheckpoint(this)
 
   /**
    * Creates, recovers or explains why it cannot. `:memory:` opens a pool that lives in this process only.
@@ -213,15 +144,27 @@ export class Engine {
         Math.min(options.maxSizeBytes ?? Infinity, this.memory.maxSizeBytes ?? MAX_PAGES * PAGE_BYTES) / PAGE_BYTES,
       ),
     )
+    this.opened = {
+      memory: this.memory,
+      geometry: this.geometry,
+      path,
+      random: this.random,
+      checkFault: () => {
+        this.checkFault()
+      },
+    }
     this.logging = options.logging ?? defaultLogging(this.memory.persistence.granularity)
     this.committer = this.makeCommitter(file.identity.logPages)
     this.pipeline = this.makePipeline(file.identity.logPages, options)
     this.relaxedByDefault = options.durability === 'relaxed'
     this.space.lazyExtents = this.logging === 'redo'
     try {
-      const opened = this.readOnly ? this.openReadOnly() : this.openForWriting()
-      this.anchor = opened.anchor
-      this.recovery = opened.recovery
+      const pool = this.opened
+      const { anchor, recovery, capacityPages } = this.readOnly ? openReadOnly(pool) : openForWriting(pool)
+      this.space.capacityPages = capacityPages
+      if (!this.readOnly) this.committer.startEpoch(anchor)
+      this.anchor = anchor
+      this.recovery = recovery
     } catch (error) {
       this.memory.close()
       throw error
@@ -370,7 +313,7 @@ export class Engine {
     }
     // A fault while the transaction read pages may have put made-up zeros into what is staged.
     if (this.faultWords[0] !== 0) {
-      const fault = this.faultError()
+      const fault = mappingFault(this.memory, this.path)
       this.abort()
       throw fault
     }
@@ -392,7 +335,7 @@ export class Engine {
     this.sequence++
     this.tipVersion++
     if (this.committer.checkpointDue) this.checkpointQuietly()
-    else if (this.idleTimer === undefined && this.committer.hasUnfreedLog) this.watchIdleness()
+    else if (this.committer.hasUnfreedLog) this.idle.watch()
   }
 
   private commitToPipeline(pipeline: Pipeline, durability: Durability | undefined): void {
@@ -415,7 +358,7 @@ export class Engine {
     if (!stored) return
     this.sequence++
     this.tipVersion++
-    if (this.committer.hasUnfreedLog && this.idleTimer === undefined) this.watchIdleness()
+    if (this.committer.hasUnfreedLog) this.idle.watch()
   }
 
   /** The tip holds more than the pool: the transaction that begins is a savepoint on it. */
@@ -494,7 +437,7 @@ export class Engine {
 
   /** One load; throws when the mapping faulted since the last call, so that made-up bytes are never taken for data. */
   checkFault(): void {
-    if (this.faultWords[0] !== 0) throw this.faultError()
+    if (this.faultWords[0] !== 0) throw mappingFault(this.memory, this.path)
   }
 
   /** Runs `read` so that it sees what is staged, whether or not that is durable. */
@@ -551,7 +494,7 @@ export class Engine {
   close(): void {
     if (this.closed) return
     while (this.depthNow > 0) this.abort()
-    clearTimeout(this.idleTimer)
+    this.idle.stop()
     try {
       if (this.poison === undefined) this.flushNow()
     } catch (error) {
@@ -564,92 +507,12 @@ export class Engine {
     this.pipeline?.stop()
     try {
       // A poisoned pool is left as it is: only recovery may judge it.
-      if (!this.readOnly && this.poison === undefined) this.writeAnchor(this.committer.anchor, true)
+      if (!this.readOnly && this.poison === undefined) {
+        writeAnchor(this.opened, this.committer.anchor, this.committer.txid, true)
+      }
     } finally {
       this.memory.close()
     }
-  }
-
-  private openForWriting(): { anchor: Anchor; recovery: Recovery } {
-    const { anchor, recovery } = recover(this.memory, this.geometry, this.path, () => {
-      this.checkFault()
-    })
-    this.loadCapacity()
-    const next = this.writeAnchor({ ...anchor, txid: Math.max(anchor.txid, recovery.txid) }, false)
-    this.committer.startEpoch(next)
-    return { anchor: next, recovery }
-  }
-
-  private openReadOnly(): { anchor: Anchor; recovery: Recovery } {
-    const anchors = readAnchors(this.memory)
-    const anchor = newestAnchor(anchors)
-    this.checkFault()
-    if (anchor !== undefined && anchors.includes(undefined)) {
-      refuseRottenAnchor(this.memory, this.geometry, anchor, anchor.txid, this.path)
-    }
-    if (anchor?.clean !== true) {
-      throw new DaxkvError(
-        'NEEDS_RECOVERY',
-        `${this.path} was not closed cleanly; open it for writing once so that it can be recovered`,
-        { path: this.path },
-      )
-    }
-    this.loadCapacity()
-    return { anchor, recovery: { outcome: 'clean', txid: anchor.txid, lines: 0 } }
-  }
-
-  /** Takes the capacity from the root page, which recovery has made whole. */
-  private loadCapacity(): void {
-    const filePages = this.memory.sizeBytes / PAGE_BYTES
-    const { view, base } = pageBytes(this.memory, PAGE_ROOT)
-    const typeOk = view.u8[base + HEADER_OFFSET_TYPE] === PAGE_TYPE_ROOT
-    if (!typeOk || !this.memory.verifyPage(PAGE_ROOT)) {
-      throw new DaxkvError('CORRUPT', `${this.path}: the root page fails its checksum`, {
-        path: this.path,
-        offset: PAGE_ROOT * PAGE_BYTES,
-        length: PAGE_BYTES,
-      })
-    }
-    const capacity = view.u32[(base + ROOT_OFFSET_CAPACITY_PAGES) >>> 2]
-    if (capacity > filePages) {
-      throw new DaxkvError(
-        'TRUNCATED',
-        `${this.path} has ${filePages * PAGE_BYTES} bytes, its capacity is ${capacity * PAGE_BYTES}: ` +
-          'the file was truncated; restore it from a backup',
-        { path: this.path, limit: capacity * PAGE_BYTES, actual: filePages * PAGE_BYTES },
-      )
-    }
-    if (!this.geometry.isCapacity(capacity)) {
-      throw new DaxkvError(
-        'CORRUPT',
-        `${this.path}: the root page records a capacity of ${capacity} pages, which a pool with ${this.geometry.logPages} log pages ` +
-          `and segments of ${this.geometry.segmentPages} pages cannot have`,
-        { path: this.path, offset: PAGE_ROOT * PAGE_BYTES, length: PAGE_BYTES, actual: capacity },
-      )
-    }
-    if (!this.readOnly) this.memory.limitTo(capacity * PAGE_BYTES)
-    this.space.capacityPages = capacity
-  }
-
-  private writeAnchor(current: Anchor, clean: boolean): Anchor {
-    if (clean) {
-      // Step 5 again: all data durable before the anchor says so, and the record must not undo it later.
-      this.memory.reserveProgram(1)
-      this.memory.program[0] = OP_SYNC_ALL
-      this.memory.run(1)
-    }
-    return writeNextAnchor(
-      this.memory,
-      current,
-      {
-        txid: clean ? this.committer.txid : current.txid,
-        clean,
-        unsafeShutdowns: this.persistence.executor === 'native' ? readUnsafeShutdowns() : 0,
-        bootId: bootId(),
-        ringLine: 0,
-      },
-      this.random,
-    )
   }
 
   private makeCommitter(logPages: number): Committer {
@@ -683,7 +546,7 @@ export class Engine {
       },
       recorded: (): void => {
         this.sequence++
-        if (this.idleTimer === undefined) this.watchIdleness()
+        this.idle.watch()
       },
       applied: (): void => {
         if (this.depthNow === 0) this.showOrHide()
@@ -717,24 +580,20 @@ export class Engine {
     this.onPagesMoved?.()
   }
 
-  /** A store that nobody writes to for a while is checkpointed, so that what is in the log does not wait for the next open. */
-  private watchIdleness(): void {
+  /** See `IdleHost`. */
+  wantsCheckpoint(): boolean {
     // Plain memory gains nothing from it.
-    if (this.persistence.executor === 'simulated') return
-    if (this.poison !== undefined || !this.committer.hasUnfreedLog) return
-    this.sequenceAtTimer = this.sequence
-    this.idleTimer = setTimeout(() => {
-      this.idleTimer = undefined
-      if (this.closed || this.poison !== undefined || !this.committer.hasUnfreedLog) return
-      if (this.depthNow > 0 || this.sequence !== this.sequenceAtTimer) {
-        this.watchIdleness()
-        return
-      }
-      if (this.pipeline === undefined) this.checkpointQuietly()
-      else this.pipeline.requestCheckpoint()
-      this.watchIdleness() // again, if that one found no memory
-    }, IDLE_CHECKPOINT_MS)
-    this.idleTimer.unref()
+    const { executor } = this.persistence
+    return !this.closed && this.poison === undefined && executor !== 'simulated' && this.committer.hasUnfreedLog
+  }
+
+  inTransaction(): boolean {
+    return this.depthNow !== 0
+  }
+
+  checkpointWhenIdle(): void {
+    if (this.pipeline === undefined) this.checkpointQuietly()
+    else this.pipeline.requestCheckpoint()
   }
 
   private grow(pages: number, committer = this.committer): void {
@@ -755,27 +614,6 @@ export class Engine {
     else this.abandon(error)
     throw error
   }
-
-  private faultError(): DaxkvError {
-    let fault: MappingFault | undefined
-    try {
-      fault = this.memory.takeFault()
-      // One operation may have touched many bad pages; what is left in the queue must not fail the innocent next one.
-      while (this.memory.takeFault() !== undefined);
-    } catch (cause) {
-      // The page could not be mapped again and still shows zeros: the fault waits on, for every operation until it can.
-      const message = `${this.path}: the mapping faulted and cannot be repaired: ${String(cause)}`
-      return new DaxkvError('MEDIA_ERROR', message, { path: this.path, cause })
-    }
-    if (fault === undefined)
-      return new DaxkvError('MEDIA_ERROR', `${this.path}: the mapping faulted`, { path: this.path })
-    const message =
-      fault.kind === 'write'
-        ? `${this.path}: a view of the pool was written to; the write was discarded`
-        : `${this.path}: the mapping faulted at offset ${fault.offset} (${fault.length} bytes): ` +
-          'the file was truncated by somebody else or its memory is damaged; run check()'
-    return new DaxkvError('MEDIA_ERROR', message, { path: this.path, offset: fault.offset, length: fault.length })
-  }
 }
 
 function asPersistFailure(error: unknown, path: string): DaxkvError {
@@ -785,16 +623,4 @@ function asPersistFailure(error: unknown, path: string): DaxkvError {
 
 function defaultLogging(granularity: Granularity): Logging {
   return granularity === 'page' ? 'redo' : 'undo'
-}
-
-let cachedBootId: string | undefined
-function bootId(): string {
-  if (cachedBootId === undefined) {
-    try {
-      cachedBootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '')
-    } catch {
-      cachedBootId = '' // not Linux, or /proc is not mounted: the field stays zero
-    }
-  }
-  return cachedBootId
 }
