@@ -6,6 +6,7 @@ import type { EngineOptions } from '../../src/tx/engine.js'
 import type { Amount } from './amounts.js'
 import { contentOf } from './engine-content.js'
 import { describeRule, faultCases } from './fault-cases.js'
+import { GroupCase } from './fault-group.js'
 import { StoreCase } from './fault-store.js'
 import type { CaseResult } from './fault-judge.js'
 import { codeOf, judgeFailure } from './fault-judge.js'
@@ -42,30 +43,31 @@ export interface FaultRow {
 const MOST_FAILURES = 5
 
 /** Runs every scenario over every kind of pool with every call failing in turn. */
-export function runFaults(run: FaultRun): void {
+export async function runFaults(run: FaultRun): Promise<void> {
   for (const kind of POOL_KINDS) {
-    for (const scenario of SCENARIOS) {
-      if (scenario.only !== undefined && scenario.only !== kind.logging) continue
-      const name = `${kind.granularity} ${kind.logging}: ${scenario.name}`
-      if (!name.startsWith(run.only) && !run.only.startsWith(`${name}: `)) continue
-      run.after({ name, ...runScenario(name, (path, rule) => new Case(path, kind, scenario, rule).run(), run) })
+    const scenario = async (title: string, one: OneCase): Promise<void> => {
+      const name = `${kind.granularity} ${kind.logging}: ${title}`
+      if (!name.startsWith(run.only) && !run.only.startsWith(`${name}: `)) return
+      run.after({ name, ...(await runScenario(name, one, run)) })
     }
-    const name = `${kind.granularity} ${kind.logging}: store`
-    if (!name.startsWith(run.only) && !run.only.startsWith(`${name}: `)) continue
+    for (const each of SCENARIOS) {
+      if (each.only !== undefined && each.only !== kind.logging) continue
+      await scenario(each.name, (path, rule) => new Case(path, kind, each, rule).run())
+    }
     const digests: string[] = []
-    const one: OneCase = (path, rule) => new StoreCase(path, kind, digests, rule).run()
-    run.after({ name, ...runScenario(name, one, run) })
+    await scenario('store', (path, rule) => new StoreCase(path, kind, digests, rule).run())
+    await scenario('groups and relaxed commits', (path, rule) => new GroupCase(path, kind, rule).run())
   }
 }
 
-type OneCase = (path: string, rule: FaultRule | undefined) => CaseResult
+type OneCase = (path: string, rule: FaultRule | undefined) => CaseResult | Promise<CaseResult>
 
-function runScenario(name: string, runCase: OneCase, run: FaultRun): Omit<FaultRow, 'name'> {
+async function runScenario(name: string, runCase: OneCase, run: FaultRun): Promise<Omit<FaultRow, 'name'>> {
   const newPath = (): string => join(mkdtempSync(join(run.directory, 'case-')), 'faults.pool')
   let path = newPath()
-  const one = (rule?: FaultRule): CaseResult => runCase(path, rule)
-  one() // templates are made, modules and windows are warm
-  const { made } = one()
+  const one = async (rule?: FaultRule): Promise<CaseResult> => runCase(path, rule)
+  await one() // templates are made, modules and windows are warm
+  const { made } = await one()
   const outcomes: Record<string, number> = {}
   let cases = 0
   let failures = 0
@@ -75,7 +77,7 @@ function runScenario(name: string, runCase: OneCase, run: FaultRun): Omit<FaultR
     run.before(caseName)
     cases++
     try {
-      const { outcome } = one(rule)
+      const { outcome } = await one(rule)
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
     } catch (error) {
       run.failed(caseName, error, path)

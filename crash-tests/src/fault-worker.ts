@@ -12,7 +12,7 @@ const [directory, amount, seed, only = ''] = process.argv.slice(2)
 const say = (word: string, value: unknown): void => void writeSync(1, `${word} ${JSON.stringify(value)}\n`)
 
 await ready
-runFaults({
+await runFaults({
   directory,
   amount: amount as Amount, // from the parent, which has checked it
   seed: Number(seed),

@@ -29,7 +29,7 @@ const LIMITS: Readonly<Record<'quick' | 'full' | 'long', readonly CrashOptions[]
   ],
 }
 /** Stores of values after which crashes are tried; of longer values, every n-th. Of the stores of programs, all. */
-const STORES = { quick: 12, full: 6, long: 200 }
+const STORES = { quick: 12, full: 5, long: 200 }
 /** Of the sequences of three operations, every n-th. */
 const EVERY = { quick: 24, full: 1, long: 1 }
 const RANDOM_SEQUENCES = { quick: 4, full: 20, long: 600 }

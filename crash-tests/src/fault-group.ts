@@ -1,0 +1,167 @@
+import { rmSync } from 'node:fs'
+import { storeOn } from '../../src/api/open.js'
+import type { StoreHandle } from '../../src/api/store.js'
+import { Engine } from '../../src/tx/engine.js'
+import type { CaseResult } from './fault-judge.js'
+import { codeOf, judgeFailure } from './fault-judge.js'
+import type { PoolKind } from './fault-scenarios.js'
+import { scenarioOptions } from './fault-scenarios.js'
+import { clearFault, heldNow, setFault } from './faults.js'
+import type { FaultCall, FaultRule } from './faults.js'
+import { Random } from './random.js'
+
+/** Growth, which makes the other one, tries again when it was interrupted. */
+const SYNCS: readonly FaultCall[] = ['msync', 'fdatasync']
+
+/** What became of a write: acknowledged, refused by a store that went on, or caught up in the failure that poisoned it. */
+type Fate = 'promised' | 'refused' | 'unknown'
+
+/**
+ * Writes that are not waited for one by one, with one fault: groups of asynchronous writes, relaxed commits, synchronous ones that
+ * join them, a group longer than the log. Every promise is settled; what it says is what is there, now and after reopening.
+ */
+export class GroupCase {
+  #outcome = 'carried on'
+  #keys = 0
+  readonly #values = new Map<string, string>()
+  readonly #fates = new Map<string, Fate>()
+
+  constructor(
+    private readonly path: string,
+    private readonly kind: PoolKind,
+    private readonly rule: FaultRule | undefined,
+  ) {}
+
+  async run(): Promise<CaseResult> {
+    rmSync(this.path, { force: true })
+    const before = heldNow()
+    const { engine, store } = this.#open()
+    try {
+      setFault(this.rule)
+      await this.#work(store)
+      const { made, hits } = clearFault()
+      if (this.rule !== undefined && hits === 0 && this.#outcome === 'carried on') this.#outcome = 'not reached'
+      if (codeOf(() => engine.usable()) !== 'POISONED') {
+        const syncFailed = this.rule?.action === 'fail' && hits > 0 && SYNCS.includes(this.rule.call)
+        if (syncFailed && this.#outcome === 'carried on')
+          throw new Error('everything was acknowledged although a sync failed')
+        this.#judgeContent(store, 'the store that goes on')
+        await this.#together(store, 20, 100)
+        this.#judgeContent(store, 'the store that has gone on')
+      }
+      store.close()
+      const after = heldNow()
+      if (after !== before) throw new Error(`something was not given back: before ${before}; after ${after}`)
+      this.#judgeReopened()
+      return { made, outcome: this.#outcome }
+    } catch (error) {
+      clearFault()
+      codeOf(() => engine.close())
+      throw error
+    }
+  }
+
+  #open(): { readonly engine: Engine; readonly store: StoreHandle } {
+    const engine = Engine.open(this.path, scenarioOptions(this.kind, new Random(80)))
+    return { engine, store: storeOn(engine, { keyEncoding: 'utf8', valueEncoding: 'string' }) }
+  }
+
+  async #work(store: StoreHandle): Promise<void> {
+    await this.#together(store, 30, 60)
+    for (let i = 0; i < 12; i++) this.#now(store, 'relaxed')
+    await this.#settle(store.flush(), [])
+    const joined = this.#together(store, 10, 300)
+    this.#now(store, 'sync')
+    await joined
+    // Longer than the log, and more than the file has room for.
+    await this.#together(store, 90, 900)
+    this.#now(store, 'relaxed')
+    await this.#together(store, 10, 60)
+    await this.#settle(store.flush(), [])
+  }
+
+  /** Asynchronous writes of every kind in one turn. */
+  async #together(store: StoreHandle, puts: number, length: number): Promise<void> {
+    const settled: Promise<void>[] = []
+    for (let i = 0; i < puts; i++) {
+      const [key, value] = this.#entry(length)
+      settled.push(this.#settle(store.putAsync(key, value), [key]))
+    }
+    const [large, bytes] = this.#entry(9000)
+    settled.push(this.#settle(store.putAsync(large, bytes), [large]))
+    const batch = Array.from({ length: 3 }, () => this.#entry(length))
+    const operations = batch.map(([key, value]) => ({ type: 'put' as const, key, value }))
+    settled.push(
+      this.#settle(
+        store.batchAsync(operations),
+        batch.map(([key]) => key),
+      ),
+    )
+    const [inside, text] = this.#entry(length)
+    const transaction = store.transactionAsync((tx) => {
+      if (tx.get(inside) === undefined) tx.put(inside, text)
+      return Promise.resolve()
+    })
+    settled.push(this.#settle(transaction, [inside]))
+    await Promise.all(settled)
+  }
+
+  #now(store: StoreHandle, durability: 'sync' | 'relaxed'): void {
+    const [key, value] = this.#entry(80)
+    try {
+      store.put(key, value, { durability })
+      this.#fates.set(key, 'promised')
+    } catch (error) {
+      this.#failed(error, [key])
+    }
+  }
+
+  #entry(length: number): [key: string, value: string] {
+    const number = this.#keys++
+    // Not in the order of the calls.
+    const entry: [string, string] = [
+      `${String((number * 37) % 101)} ${String(number)}`,
+      `${String(number)} `.padEnd(length, 'v'),
+    ]
+    this.#values.set(...entry)
+    return entry
+  }
+
+  async #settle(promise: Promise<unknown>, keys: readonly string[]): Promise<void> {
+    try {
+      await promise
+      for (const key of keys) this.#fates.set(key, 'promised')
+    } catch (error) {
+      this.#failed(error, keys)
+    }
+  }
+
+  #failed(error: unknown, keys: readonly string[]): void {
+    clearFault()
+    this.#outcome = judgeFailure(error, this.rule, this.path, 1)
+    const fate = this.#outcome === 'PERSIST_FAILED' || this.#outcome === 'POISONED' ? 'unknown' : 'refused'
+    for (const key of keys) this.#fates.set(key, fate)
+  }
+
+  #judgeContent(store: StoreHandle, which: string): void {
+    const found = new Map(store.range() as Iterable<[string, string]>)
+    for (const [key, value] of found) {
+      if (this.#values.get(key) !== value) throw new Error(`${which} holds a value nobody has put under "${key}"`)
+    }
+    for (const [key, fate] of this.#fates) {
+      if (fate === 'promised' && !found.has(key)) throw new Error(`${which} has lost "${key}", which was acknowledged`)
+      if (fate === 'refused' && found.has(key)) throw new Error(`${which} holds "${key}", which was refused`)
+    }
+  }
+
+  #judgeReopened(): void {
+    const { store } = this.#open()
+    try {
+      this.#judgeContent(store, 'the reopened store')
+      const { ok, problems } = store.check()
+      if (!ok) throw new Error(`check() finds ${problems[0].message}`)
+    } finally {
+      store.close()
+    }
+  }
+}
