@@ -19,7 +19,7 @@ const LIMITS: Readonly<Record<'quick' | 'full' | 'long', readonly CrashOptions[]
   ],
   full: [
     { exhaustiveLimit: 16_384, samples: 128, lazyLimit: 32 },
-    { exhaustiveLimit: 12, samples: 6, lazyLimit: 2 },
+    { exhaustiveLimit: 8, samples: 4, lazyLimit: 2 },
     { exhaustiveLimit: 2, samples: 1 },
   ],
   long: [
