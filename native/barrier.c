@@ -54,7 +54,8 @@ static bool claim(struct barrier *barrier) {
 /*
  * Before the kernel writes a page back it takes the permission to write away from whoever has mapped it, and interrupts every
  * processor that runs the process, page by page. Unmapped all together (the page cache keeps what was stored) they cost one
- * interrupt; the next store to each of them faults either way. Reads go through another mapping. A hint: what fails is not missed.
+ * interrupt; the next store to each of them faults either way. JavaScript reads through another mapping. A hint: what fails is not
+ * missed.
  */
 static void unmap_stored_pages(const struct barrier *barrier) {
   const struct pool *pool = barrier->pool;

@@ -3,7 +3,8 @@ import { atLeast, atMostTimes, DISK_WRITES, manyWrites, mixed, onDisk, perOperat
 import { latencyRows } from './writes.js'
 
 const OUTSTANDING = 1000
-const GROUP_PUTS = 20_000
+/** A hundred groups: of twenty, a tenth of a second in all, the compiler is a good part. */
+const GROUP_PUTS = 100_000
 const RELAXED_PUTS = 20_000
 /** Enough for several checkpoints: each commit takes at least a page of the log, 16 MiB by default. */
 const LATENCY_PUTS = 8000

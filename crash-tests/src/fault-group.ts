@@ -73,6 +73,12 @@ export class GroupCase {
     const joined = this.#together(store, 10, 300)
     this.#now(store, 'sync')
     await joined
+    // A barrier is under way when somebody cannot wait for the event loop.
+    const flushed = this.#together(store, 40, 300)
+    await new Promise((resolve) => setImmediate(resolve))
+    const more = this.#together(store, 40, 300)
+    this.#flushed(store)
+    await Promise.all([flushed, more])
     // Longer than the log, and more than the file has room for.
     await this.#together(store, 90, 900)
     this.#now(store, 'relaxed')
@@ -114,6 +120,17 @@ export class GroupCase {
     } catch (error) {
       this.#failed(error, [key])
     }
+  }
+
+  /** Returns only when everything is durable. */
+  #flushed(store: StoreHandle): void {
+    try {
+      store.flushSync()
+    } catch (error) {
+      this.#failed(error, [])
+      return
+    }
+    if (codeOf(() => store.stats()) === 'POISONED') throw new Error('flushSync returned although the store is poisoned')
   }
 
   #entry(length: number): [key: string, value: string] {

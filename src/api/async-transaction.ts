@@ -82,6 +82,11 @@ class Run {
     const { engine } = this.context
     // What an open transaction has staged may still be taken back, and that would not count as a change.
     if (engine.depth !== 0) throw this.context.busy('be read by an asynchronous transaction inside another one')
+    // Not while somebody holds a view: it may make the kernel's pages change. What is missed then conflicts later.
+    if ((this.context.state & STATE_BUSY) === 0) {
+      engine.stageDeferred()
+      engine.usable()
+    }
     if (!this.conflicted && this.version === engine.tipVersion) return
     // Values may refer to msgpack structures that are gone with operations which had to be forgotten.
     this.conflicted ||= this.abandonments !== engine.abandonments || !engine.atTip(() => this.isCurrent())

@@ -131,9 +131,9 @@ export class StoreContext {
    * an operation of its own.
    */
   deferPut(tree: Tree, words: Int32Array, keyLength: number, value: Uint8Array): Promise<OperationResult> | undefined {
-    const { deferred } = this
+    const { deferred, engine } = this
     if (deferred === undefined || !deferred.take(tree, words, keyLength, value)) return undefined
-    return this.engine.deferOperation()
+    return engine.deferOperation()
   }
 
   /**

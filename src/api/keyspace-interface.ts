@@ -58,7 +58,8 @@ export interface Keyspace<K, V> {
    *
    * Writes take effect in the order of the calls. Until the promise resolves, transactions, `update`, `compareAndSet` and the
    * like see the write, plain reads the state that is durable (while a relaxed commit is not durable yet, they see the write as
-   * well). Nothing is thrown: every error rejects the promise. A write that cannot be done (`KEY_TOO_LONG` ...) rejects alone; a
+   * well). Nothing is thrown: every error rejects the promise. A write that cannot be done (`KEY_TOO_LONG` ...) rejects alone; damage,
+   * lack of memory or a full file system met by puts that are staged together (up to 1,024) rejects all of those; a
    * failing disk rejects all that wait (`PERSIST_FAILED`), and a synchronous transaction that finds no space at its commit the
    * group collected before it. Calls of one group may return the same promise. Inside a transaction: `BUSY`.
    */

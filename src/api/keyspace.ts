@@ -15,7 +15,7 @@ import type { BatchOperation, KeyEncoding, ScanRow, ValueEncoding } from './type
 
 /** Encoded key of the operation under way; operations are synchronous, so one for all stores will do. */
 const keyScratch = Buffer.alloc(KEY_TARGET_BYTES)
-const keyWords = new Int32Array(keyScratch.buffer, keyScratch.byteOffset, KEY_TARGET_BYTES / 4)
+const keyScratchWords = new Int32Array(keyScratch.buffer, keyScratch.byteOffset, KEY_TARGET_BYTES / 4)
 
 /**
  * One keyspace of an open store. Hot paths (get, put, delete, withView) are flat and free of closures and allocations
@@ -135,23 +135,27 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
 
   putAsync(key: K, value: V): Promise<void> {
     const { context, tree } = this
-    let bytes: Uint8Array
-    let keyLength: number
     try {
       if ((context.state | this.state) !== 0) throw this.writeRefusal()
       if (!context.collects()) {
         this.put(key, value)
         return DONE
       }
+    } catch (error) {
+      return rejected(error)
+    }
+    let bytes: Uint8Array
+    let keyLength: number
+    try {
       // New msgpack structures are saved by an operation of their own.
       bytes =
         this.valueEncoding === 'msgpack' ? context.runAside(() => this.encodeValue(value)) : this.encodeValue(value)
       keyLength = this.keyCodec.encode(key, keyScratch, 0)
-      const promise = context.deferPut(tree, keyWords, keyLength, bytes)
+      const promise = context.deferPut(tree, keyScratchWords, keyLength, bytes)
       if (promise !== undefined) return promise as Promise<undefined>
       context.beginOperation()
     } catch (error) {
-      return rejected(context.writeError(false, false, error))
+      return rejected(context.readError(error))
     }
     try {
       tree.put(keyScratch, keyLength, bytes, bytes.length)
@@ -391,8 +395,12 @@ export class KeyspaceHandle<K, V> implements Keyspace<K, V>, CursorSource {
   private encodeValue(value: V): Uint8Array {
     const { context } = this
     context.state |= STATE_BUSY
-    const bytes = this.valueCodec.encode(value)
-    context.state &= ~STATE_BUSY
+    let bytes: Uint8Array
+    try {
+      bytes = this.valueCodec.encode(value)
+    } finally {
+      context.state &= ~STATE_BUSY
+    }
     if (bytes.length > context.maxValueBytes) throw valueTooLarge(bytes.length, context.maxValueBytes)
     return bytes
   }

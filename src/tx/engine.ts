@@ -47,6 +47,8 @@ export interface DeferredOperations {
 /** Frames to begin with: of groups and relaxed commits as many as wait for a barrier in a busy store. */
 const FRAMES = 1024
 const TIP_FRAMES = 4096
+/** Free pages left for branches that split while deferred puts are staged. */
+const SPARE_PAGES = 24
 
 export type { Durability, EngineOptions, EngineStats } from './engine-options.js'
 
@@ -209,6 +211,20 @@ export class Engine implements IdleHost {
     return this.pipeline !== undefined && !this.relaxedByDefault
   }
 
+  /** How many puts may be deferred now; none while plain reads see what is staged, as they would miss them. */
+  deferrable(most: number): number {
+    const { pipeline, space, allocator } = this
+    if (pipeline === undefined || pipeline.showsStaged) return 0
+    const hides = space.hidesStaged
+    space.hidesStaged = false
+    try {
+      // A put splits a leaf at worst.
+      return Math.min(most, pipeline.room, allocator.countFree(most + SPARE_PAGES) - SPARE_PAGES)
+    } finally {
+      space.hidesStaged = hides
+    }
+  }
+
   /** Begins one operation of the group being collected. It ends with `endOperation`, or `abort`. */
   beginOperation(): void {
     this.stageDeferred()
@@ -275,6 +291,7 @@ export class Engine implements IdleHost {
 
   /** Resolves when everything before this call is durable. */
   async flush(): Promise<void> {
+    this.stageDeferred()
     this.usable()
     if (this.pipeline?.busy === true) await this.pipeline.queue(undefined)
   }
@@ -289,6 +306,7 @@ export class Engine implements IdleHost {
     this.usable()
     if (this.depthNow > 0) throw new DaxkvError('INTERNAL', 'a flush inside a transaction')
     this.stageDeferred()
+    this.usable() // staging may have closed the group
     if (this.pipeline?.busy !== true) return
     try {
       this.pipeline.finish()
@@ -440,10 +458,9 @@ export class Engine implements IdleHost {
     if (this.faultWords[0] !== 0) throw mappingFault(this.memory, this.path)
   }
 
-  /** Runs `read` so that it sees what is staged, whether or not that is durable. */
+  /** Runs `read` so that it sees what is staged, whether or not that is durable; not what is deferred. */
   atTip<T>(read: () => T): T {
     const { space } = this
-    if (this.depthNow === 0) this.stageDeferred()
     const hides = space.hidesStaged
     space.hidesStaged = false
     try {

@@ -109,6 +109,11 @@ export class Pipeline {
     return this.relaxedRecord > this.committer.appliedRecord
   }
 
+  /** Staged pages that the group being collected may still take before it is closed. */
+  get room(): number {
+    return this.frameLimit - (this.space.frameCount - this.recordedFrames)
+  }
+
   /** The promise of an operation that has just been staged, or (without one) of everything before this call. */
   queue(result: OperationResult): Promise<OperationResult> {
     const promise = (this.group ??= new Settlements()).add(result)
@@ -119,7 +124,7 @@ export class Pipeline {
 
   /** Bounds memory, and the length of the record. */
   private boundGroup(): void {
-    if (this.space.frameCount - this.recordedFrames > this.frameLimit) this.closeGroup()
+    if (this.room < 0) this.closeGroup()
   }
 
   /** The promise of an operation that will be staged with others, the `first` of them or not, before the group becomes a record. */
@@ -195,9 +200,12 @@ export class Pipeline {
 
   /** Waits for the barrier under way and does what follows it; nothing new is started. */
   settle(): void {
-    if (this.barrier === 'none') return
+    const { barrier } = this
+    if (barrier === 'none') return
+    // One that has failed is over, too: nobody may take it for one that has ended.
+    this.barrier = 'none'
     this.memory.finishBarrier()
-    this.barrierHasEnded()
+    this.barrierHasEnded(barrier)
     // Its end would have seen to what has been collected meanwhile; who waited for it may be an operation that fails yet.
     if (this.group !== undefined || this.waiting.length !== 0 || this.anchor !== 'none') this.schedule()
   }
@@ -289,8 +297,8 @@ export class Pipeline {
     if (this.stopped || this.barrier !== 'none' || this.host.inTransaction()) return
     try {
       this.host.stageDeferred()
-      // What was deferred may have filled the group.
-      if (this.isUnderWay()) return
+      // What was deferred may have filled the group, and closing it may have failed.
+      if (this.isBusyOrStopped()) return
       this.storeWantedAnchor()
       if (this.anchor === 'none' && this.checkpointDue) this.startBarrier('data')
       else {
@@ -303,8 +311,9 @@ export class Pipeline {
     }
   }
 
-  private isUnderWay(): boolean {
-    return this.barrier !== 'none'
+  /** A method, because the compiler takes a field it has looked at for unchanged. */
+  private isBusyOrStopped(): boolean {
+    return this.stopped || this.barrier !== 'none'
   }
 
   private get checkpointDue(): boolean {
@@ -339,6 +348,7 @@ export class Pipeline {
   /** A group that has grown large: at most one msync is waited for. */
   private closeGroup(): void {
     this.settleOrPoison()
+    if (this.stopped) return
     this.tidy()
     this.advance()
   }
@@ -389,8 +399,10 @@ export class Pipeline {
       this.host.poison(error)
       return
     }
+    const { barrier } = this
+    this.barrier = 'none'
     try {
-      this.barrierHasEnded()
+      this.barrierHasEnded(barrier)
       this.tidy()
     } catch (failure) {
       this.host.poison(failure as DaxkvError)
@@ -409,9 +421,7 @@ export class Pipeline {
     else if (this.timer === undefined) this.startTimer(left)
   }
 
-  private barrierHasEnded(): void {
-    const { barrier } = this
-    this.barrier = 'none'
+  private barrierHasEnded(barrier: Barrier): void {
     if (barrier === 'data') {
       this.anchor = 'wanted'
       return

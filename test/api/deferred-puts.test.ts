@@ -1,6 +1,7 @@
 /** Asynchronous puts are staged later, together and in another order: nobody may be able to tell. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { storeOn } from '../../src/api/open.js'
 import type { StoreHandle } from '../../src/api/store.js'
 import { DaxkvError } from '../../src/index.js'
@@ -247,4 +248,122 @@ test('a failed msync rejects what is deferred, too', async () => {
   await assert.rejects(deferred, { code: 'PERSIST_FAILED' })
   await assert.rejects(store.putAsync('later', 3), { code: 'POISONED' })
   store.close()
+})
+
+/** Entries in many leaves. */
+function filled(options: EngineOptions = {}, length = 100): ReturnType<typeof makeStore> {
+  const made = makeStore(options, 8 * 1024 * 1024)
+  const { store, memory } = made
+  memory.barriersEnd = 'on demand'
+  for (let from = 0; from < 3000; from += 300) {
+    store.transaction(() => {
+      for (let key = from; key < from + 300; key++) store.put(key, 'x'.repeat(length))
+    })
+  }
+  made.engine.checkpoint()
+  return made
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+test('a barrier that fails while a full group waits for it is not taken for one that has ended', async () => {
+  for (const call of ['flushSync', 'checkpoint', 'close'] as const) {
+    const { store, engine, memory } = filled()
+    const inFlight = store.putAsync(1, 'in flight')
+    await turn()
+    assert.equal(memory.barrierUnderWay, true)
+    memory.failAfterEvents(0)
+    const puts = Array.from({ length: 250 }, (_, i) => store.putAsync(i * 12, 'later'))
+    const { syncs } = memory.counters
+    const wait = (): void => {
+      if (call === 'checkpoint') engine.checkpoint()
+      else store[call]()
+    }
+    if (call === 'close') assert.doesNotThrow(wait)
+    else assert.throws(wait, (error: DaxkvError) => error.code === 'POISONED' || error.code === 'PERSIST_FAILED')
+    assert.equal(memory.counters.syncs, syncs)
+    await assert.rejects(inFlight, { code: 'PERSIST_FAILED' })
+    for (const put of puts) await assert.rejects(put)
+    store.close()
+  }
+})
+
+test('a put whose batch poisons the store is rejected', async () => {
+  const { store, memory } = filled()
+  const inFlight = store.putAsync(1, 'in flight')
+  await turn()
+  memory.failAfterEvents(0)
+  const puts = Array.from({ length: 1100 }, (_, i) => store.putAsync((i * 7) % 3000, 'later'))
+  for (const put of [inFlight, ...puts]) await assert.rejects(put)
+  store.close()
+})
+
+test('a refused asynchronous put does not let others write', async () => {
+  const { store } = makeStore()
+  store.put('key', 'value')
+  const bytes = store.keyspace('bytes', { valueEncoding: 'binary' })
+  bytes.put('key', Buffer.from('abc'))
+  let refused: Promise<void> | undefined
+  bytes.withView('key', () => {
+    refused = store.putAsync('other', 1)
+    assert.throws(
+      () => {
+        store.put('other', 1)
+      },
+      { code: 'BUSY' },
+    )
+  })
+  await assert.rejects(refused ?? Promise.resolve(), { code: 'BUSY' })
+  assert.equal(store.get('other'), undefined)
+})
+
+test('reads do not stage anything, whatever they decode', async () => {
+  const { store } = makeStore()
+  const puts: Promise<void>[] = []
+  for (let key = 0; key < 30; key++) store.put(key, { a: key })
+  store.put(1, { relaxed: true }, { durability: 'relaxed' })
+  // As long as the values that are there, but of another structure.
+  for (let key = 0; key < 30; key++) puts.push(store.putAsync(key, { b: key + 1 }))
+  const throws = {
+    get field(): number {
+      throw new RangeError('of the caller')
+    },
+  }
+  // The codec learns that it may not know all structures, and loads them at the next read.
+  await assert.rejects(store.putAsync('throws', throws), /of the caller/)
+  const first = store.get(0)
+  assert.ok(isDeepStrictEqual(first, { a: 0 }) || isDeepStrictEqual(first, { b: 1 }), JSON.stringify(first))
+  await Promise.all(puts)
+  assert.deepEqual(store.check().problems, [])
+})
+
+test('a batch stages no more than its transaction may', async () => {
+  const { store, memory } = filled({ stagingLimitBytes: 1024 * 1024 }, 500)
+  memory.barriersEnd = 'soon'
+  const puts = Array.from({ length: 1000 }, (_, i) => store.putAsync((i * 3) % 3000, 'scattered'))
+  await Promise.all(puts)
+  assert.equal(store.get(3), 'scattered')
+})
+
+test('while a relaxed commit is not durable, plain reads see asynchronous puts at once', async () => {
+  const { store } = makeStore()
+  store.put('a', 1, { durability: 'relaxed' })
+  const put = store.putAsync('b', 2)
+  assert.equal(store.get('b'), 2)
+  await put
+})
+
+test('a batch that fails does not fail a flush', async () => {
+  const { store, engine } = makeStore()
+  store.put('before', 1)
+  const put = store.putAsync('x', 1)
+  const { space } = engine
+  const stage = space.stage.bind(space)
+  space.stage = () => {
+    throw new DaxkvError('CORRUPT', 'a page is damaged')
+  }
+  const flushed = store.flush()
+  space.stage = stage
+  await assert.rejects(put, { code: 'CORRUPT' })
+  await flushed
 })
