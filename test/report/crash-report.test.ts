@@ -141,7 +141,7 @@ describe('the report of the crash tests', () => {
 
   it('finds every place that stores, and a crash point after each of its stores', () => {
     const { coverage } = drawings
-    for (const place of ['commit.ts', 'redo-commit.ts', 'recovery.ts', 'engine.ts', 'extent.ts', 'growth.ts']) {
+    for (const place of ['commit.ts', 'redo-commit.ts', 'recovery.ts', 'open-pool.ts', 'extent.ts', 'growth.ts']) {
       assert.ok(
         coverage.some(({ site }) => site.includes(place)),
         place,
