@@ -10,7 +10,7 @@ import { clearFault, heldNow, setFault } from './faults.js'
 import type { FaultCall, FaultRule } from './faults.js'
 import { Random } from './random.js'
 
-/** Growth, which makes the other one, tries again when it was interrupted. */
+/** What may not fail unnoticed. Not `fsync`: growth makes that one, and tries again when it was interrupted. */
 const SYNCS: readonly FaultCall[] = ['msync', 'fdatasync']
 
 /** What became of a write: acknowledged, refused by a store that went on, or caught up in the failure that poisoned it. */

@@ -82,7 +82,7 @@ class Run {
     const { engine } = this.context
     // What an open transaction has staged may still be taken back, and that would not count as a change.
     if (engine.depth !== 0) throw this.context.busy('be read by an asynchronous transaction inside another one')
-    // Not while somebody holds a view: it may make the kernel's pages change. What is missed then conflicts later.
+    // Not while somebody holds a view: a group that is closed changes pages under it. What is missed then conflicts later.
     if ((this.context.state & STATE_BUSY) === 0) {
       engine.stageDeferred()
       engine.usable()

@@ -13,8 +13,8 @@ const MIN_PUTS = 4
 const PAUSE_PUTS = 64
 
 /**
- * Asynchronous puts that were taken and are not staged yet. Staged together, in the order of their keys, a thousand of them cost
- * half of what they would one by one: neighbours meet in leaves that are found once, and one savepoint serves all.
+ * Asynchronous puts that were taken and are not staged yet. Staged together, in the order of their keys, they cost less than one
+ * by one ("1,000 outstanding puts"): neighbours meet in leaves that are found once, and one savepoint serves all.
  * Whoever looks at the tip of the store has them staged first (`Engine.stageDeferred`).
  *
  * Puts of one group become durable together, so their order matters only among those of one key, and is kept there.

@@ -41,6 +41,8 @@ export class Allocator {
   /** Lowest page freed since the last commit or abort; it becomes allocatable then. */
   private lowestFreed = Infinity
   private searchFromAtBegin: number
+  /** See `countFree`. */
+  private firstFree = 0
   /**
    * By bitmap: pages freed under a savepoint. Values are written to their extents at once, so an extent that a rollback
    * would bring back must not be overwritten; its pages can be taken again when the transaction has ended.
@@ -200,7 +202,7 @@ export class Allocator {
     this.lowestFreed = Infinity
   }
 
-  /** Single pages that can be allocated without growth, counted up to a limit. */
+  /** Single pages that can be allocated without growth, counted up to a limit; `firstFree` is the lowest of them. */
   countFree(limit: number): number {
     const { geometry } = this
     let count = 0
@@ -213,8 +215,10 @@ export class Allocator {
       for (let word = start >>> 5; word * 32 < end; word++) {
         let taken = this.takenWord(word)
         if (word * 32 < start) taken |= (1 << (start & 31)) - 1
-        if (end - word * 32 < 32) taken |= -1 << (end - word * 32)
-        count += 32 - popcount(taken)
+        if (end - word * 32 < 32) taken |= -1 << (end & 31)
+        if (taken === -1) continue
+        if (count === 0) this.firstFree = first + word * 32 + trailingZeros(~taken)
+        count += popcount(~taken)
         if (count >= limit) return limit
       }
     }
@@ -274,21 +278,7 @@ export class Allocator {
   }
 
   private findPage(): number {
-    const { geometry } = this
-    if (this.searchFrom >= this.capacity) return -1
-    for (let bitmap = geometry.bitmapOf(this.searchFrom); bitmap < this.bitmapCount; bitmap++) {
-      const first = geometry.bitmapFirstPage(bitmap)
-      const end = Math.min(geometry.bitmapPageCount(bitmap), this.capacity - first)
-      const start = Math.max(this.searchFrom - first, this.firstBit(bitmap))
-      this.loadBitmap(bitmap)
-      for (let word = start >>> 5; word * 32 < end; word++) {
-        let taken = this.takenWord(word)
-        if (word * 32 < start) taken |= (1 << (start & 31)) - 1
-        if (taken === -1) continue
-        const bit = word * 32 + trailingZeros(~taken)
-        if (bit < end) return first + bit
-      }
-    }
+    if (this.countFree(1) !== 0) return this.firstFree
     this.searchFrom = this.capacity
     return -1
   }
