@@ -13,6 +13,7 @@
         'native/growth.c',
         'native/lock.c',
         'native/napi-util.c',
+        'native/page-writes.c',
         'native/pool.c',
         'native/pool-api.c',
         'native/record.c',

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "page-writes.h"
 #include "persist.h"
 #include "pool.h"
 #include "syscalls.h"
@@ -36,6 +37,7 @@ int barrier_start(struct barrier *barrier, struct pool *pool, bool whole_file) {
     return 0;
   }
   pool->control->counters[COUNT_SYNCS] += 1;
+  if (whole_file) page_writes_all_clean(pool);
   if (!whole_file && dirty.first_page >> pool->segment_shift == dirty.last_page >> pool->segment_shift) {
     barrier->address = pool_write_page(pool, dirty.first_page);
     barrier->length = ((size_t)dirty.last_page - dirty.first_page + 1) << PAGE_SHIFT;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "operation-hook.h"
+#include "page-writes.h"
 #include "persist.h"
 #include "program.h"
 #include "xxh64.h"
@@ -46,7 +47,7 @@ static void update_checksum(uint8_t *staged, const uint8_t *base, uint32_t page_
 }
 
 static void run_checksum(struct pool *pool, const uint32_t *words) {
-  update_checksum(pool_frame(pool, words[2]), pool_write_page(pool, words[1]), words[1], join_words(words + 3));
+  update_checksum(pool_frame(pool, words[2]), pool_base_page(pool, words[1]), words[1], join_words(words + 3));
 }
 
 static void run_checksum_from(struct pool *pool, const uint32_t *words) {
@@ -77,18 +78,20 @@ static void run_store(struct pool *pool, const uint32_t *words) {
 }
 
 /* Covered by a durable record: nothing is flushed, and the page is not noted for the next msync. */
-static void run_store_lazy(struct pool *pool, const uint32_t *words) {
-  uint8_t *target = pool_write_page(pool, words[1]);
+static int run_store_lazy(struct pool *pool, const uint32_t *words) {
   const uint8_t *source = pool_frame(pool, words[2]);
   uint64_t mask = join_words(words + 3);
+  if (page_writes_are_better(pool, words[1])) return page_writes_page(pool, words[1], mask, source);
+  uint8_t *target = pool_write_page(pool, words[1]);
   if (mask == UINT64_MAX) {
     memcpy(target, source, PAGE_BYTES);
-    return;
+    return 0;
   }
   for (; mask != 0; mask &= mask - 1) {
     size_t at = (size_t)__builtin_ctzll(mask) * LINE_BYTES;
     memcpy(target + at, source + at, LINE_BYTES);
   }
+  return 0;
 }
 
 static void run_flush(struct pool *pool, const uint32_t *words) {
@@ -101,6 +104,7 @@ static void run_flush(struct pool *pool, const uint32_t *words) {
 static int run_sync_all(struct pool *pool) {
   pool->control->counters[COUNT_FENCES] += 1;
   cpu_fence();
+  page_writes_all_clean(pool);
   return persist_sync_file(pool);
 }
 
@@ -126,8 +130,7 @@ static int run_operation(struct pool *pool, const uint32_t *words) {
       run_flush(pool, words);
       return 0;
     case OP_STORE_LAZY:
-      run_store_lazy(pool, words);
-      return 0;
+      return run_store_lazy(pool, words);
     case OP_APPLY:
       return record_apply(pool, words);
     default:
@@ -152,25 +155,32 @@ static bool validate_program(struct pool *pool, uint64_t words) {
   return true;
 }
 
+static bool is_gathered(uint32_t opcode) { return opcode == OP_APPLY; }
+
 void executor_run(struct pool *pool) {
   uint64_t words = pool->control->call.words;
   if (!validate_program(pool, words)) return;
   uint32_t faults_before = atomic_load(&pool->faults.seen);
   pool->control->counters[COUNT_PROGRAMS] += 1;
   for (uint64_t at = 0; at < words;) {
+    const uint32_t *words_at = pool->program + at;
+    uint64_t next = at + (words_at[0] == OP_RECORD ? record_length(words_at) : fixed_length(words_at[0]));
     int error = operation_hook();
-    if (error == 0) error = run_operation(pool, pool->program + at);
+    if (error == 0) error = run_operation(pool, words_at);
+    /* Records applied one after the other are gathered: no other operation may overtake them. */
+    if (error == 0 && (next == words || !is_gathered(pool->program[next]))) error = page_writes_flush(pool);
     if (error != 0) {
+      page_writes_drop(pool);
       set_status(pool, STATUS_PERSIST_FAILED, error, at, REFUSED_NOT);
       return;
     }
     /* Before the next operation: an image read as zeros must not be relied on by the stores that follow a fence. */
     if (atomic_load(&pool->faults.seen) != faults_before) {
+      page_writes_drop(pool);
       set_media_status(pool, at);
       return;
     }
-    const uint32_t *words_at = pool->program + at;
-    at += words_at[0] == OP_RECORD ? record_length(words_at) : fixed_length(words_at[0]);
+    at = next;
   }
   pool->control->status.code = STATUS_OK;
 }

@@ -124,6 +124,8 @@ struct pool {
   uint8_t *record_bytes;
   size_t record_capacity;
   size_t span_capacity;
+  /* Made when it is first needed. */
+  struct page_writes *page_writes;
   dev_t device;
   ino_t inode;
   const void *lock_owner;
@@ -169,6 +171,15 @@ static inline uint8_t *pool_write_page(const struct pool *pool, uint32_t page_id
 static inline const uint8_t *pool_read_page(const struct pool *pool, uint32_t page_id) {
   uint32_t within = page_id & ((1u << pool->segment_shift) - 1u);
   return pool->segments[page_id >> pool->segment_shift].read + ((size_t)within << PAGE_SHIFT);
+}
+
+/*
+ * A page to be read by the executor. JavaScript's mapping has nearly always mapped it already; but while a fault waits to be taken
+ * that one may show zeros, or a private copy that a stranger has written to.
+ */
+static inline const uint8_t *pool_base_page(const struct pool *pool, uint32_t page_id) {
+  bool sound = atomic_load_explicit(&pool->control->fault_words[0], memory_order_relaxed) == 0;
+  return sound ? pool_read_page(pool, page_id) : pool_write_page(pool, page_id);
 }
 
 static inline uint8_t *pool_frame(const struct pool *pool, uint32_t frame) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "page-writes.h"
 #include "persist.h"
 #include "program.h"
 #include "xxh64.h"
@@ -204,24 +205,14 @@ static uint8_t *record_buffer(struct pool *pool, const struct record_header *hea
 
 /* The mapping shows what is written: both are the page cache. A crash in between leaves a record that is not whole. */
 static int write_buffer(struct pool *pool, const uint32_t *record, uint32_t total_lines) {
-  const uint8_t *bytes = pool->record_bytes;
-  size_t left = (size_t)total_lines * LINE_BYTES;
   uint32_t first_line = record_first_line(record), page = record[RECORD_WORD_LOG_PAGE];
-  off_t at = (off_t)page * PAGE_BYTES + (off_t)first_line * LINE_BYTES;
+  uint64_t offset = ((uint64_t)page << PAGE_SHIFT) + (uint64_t)first_line * LINE_BYTES;
   for (uint32_t lines = first_line + total_lines; lines > 0; page++) {
     unsigned stored = lines < LINES_PER_PAGE ? lines : LINES_PER_PAGE;
     persist_account_stream(pool, page, page == record[RECORD_WORD_LOG_PAGE] ? stored - first_line : stored);
     lines -= stored;
   }
-  while (left > 0) {
-    ssize_t written = sys.pwrite(pool->fd, bytes, left, at);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return written < 0 ? errno : EIO;
-    bytes += written;
-    left -= (size_t)written;
-    at += written;
-  }
-  return 0;
+  return page_writes_now(pool, pool->record_bytes, (uint64_t)total_lines * LINE_BYTES, offset);
 }
 
 int record_write(struct pool *pool, const uint32_t *record) {
@@ -274,23 +265,17 @@ static bool is_applicable(const struct pool *pool, const uint8_t *record, const 
 int record_apply(struct pool *pool, const uint32_t *words) {
   /* The log lies in one segment, and a record of the ring in one stretch of it: what leaves the segment is no record. */
   if (words[1] >> pool->segment_shift != (words[1] + words[2] - 1) >> pool->segment_shift) return EIO;
-  const uint8_t *record = pool_write_page(pool, words[1]) + (size_t)words[3] * LINE_BYTES;
+  const uint8_t *record = pool_base_page(pool, words[1]) + (size_t)words[3] * LINE_BYTES;
   if (!is_applicable(pool, record, words)) return EIO;
   struct record_header header;
   memcpy(&header, record, sizeof header);
   const uint8_t *body = record + (size_t)(header.total_lines - header.line_count) * LINE_BYTES;
   for (uint32_t i = 0; i < header.page_count; i++) {
     const uint32_t *entry = directory_entry(record, i);
-    uint8_t *target = pool_write_page(pool, entry[0]);
     uint64_t mask = join_words(entry + 1);
-    if (mask == UINT64_MAX) {
-      memcpy(target, body, PAGE_BYTES);
-      body += PAGE_BYTES;
-      continue;
-    }
-    for (; mask != 0; mask &= mask - 1, body += LINE_BYTES) {
-      memcpy(target + (size_t)__builtin_ctzll(mask) * LINE_BYTES, body, LINE_BYTES);
-    }
+    int error = page_writes_take(pool, entry[0], mask, body);
+    if (error != 0) return error;
+    body += (size_t)__builtin_popcountll(mask) * LINE_BYTES;
   }
   return 0;
 }

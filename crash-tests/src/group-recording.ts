@@ -37,6 +37,8 @@ export interface GroupRecordOptions {
   readonly engineOptions: NonNullable<WorkloadOptions['engineOptions']>
   /** Kinds of steps, drawn from at random after the first. Default: all there are. */
   readonly kinds?: readonly StepKind[]
+  /** Called after each step. */
+  readonly observe?: (workload: Workload) => void
   /** Called with the memory of the run, for other barriers than those of the default. */
   readonly memory?: RecordingMemory
 }
@@ -102,6 +104,7 @@ export async function recordGroups(options: GroupRecordOptions): Promise<GroupRe
       memory.endBarrier()
       await Promise.resolve()
     }
+    options.observe?.(workload)
     if ((step + 1) % options.stepsPerTrace === 0 || step + 1 === options.steps) {
       // A trace begins with everything durable.
       workload.engine.flushNow()

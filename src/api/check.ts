@@ -56,6 +56,7 @@ class PoolChecker {
   }
 
   run(): CheckReport {
+    this.engine.showDurable()
     this.checkFixedPages()
     const reserved = this.checkBitmaps()
     this.checkCatalog()

@@ -52,6 +52,9 @@ export class Allocator {
   private sealedPins = new Map<number, Int32Array>()
   /** Lowest page freed by what that barrier covers. */
   private lowestSealed = Infinity
+  /** The same for what is durable and not applied: older lines of those pages are still to be stored to their places. */
+  private durablePins = new Map<number, Int32Array>()
+  private lowestDurable = Infinity
   /** By bitmap: pages that hold a log record which recovery may still need; see `reserve`. */
   private readonly reserved = new Map<number, Int32Array>()
   /** Lowest of them. */
@@ -178,15 +181,28 @@ export class Allocator {
     this.lowestSealed = lowest
   }
 
-  /** That barrier has ended and the pool shows what it covers. */
+  /** That barrier has ended. */
+  durable(): void {
+    this.lowestDurable = Math.min(this.lowestDurable, this.lowestSealed)
+    this.lowestSealed = Infinity
+    if (this.sealedPins.size === 0) return
+    for (const [bitmap, words] of this.sealedPins) {
+      const known = this.durablePins.get(bitmap)
+      if (known === undefined) this.durablePins.set(bitmap, words)
+      else for (let word = 0; word < words.length; word++) known[word] |= words[word]
+    }
+    this.sealedPins.clear()
+  }
+
+  /** The pool shows all that is durable. */
   applied(): void {
-    if (this.lowestSealed !== Infinity) {
-      if (this.lowestSealed < this.searchFrom) this.searchFrom = this.lowestSealed
-      if (this.lowestSealed < this.searchFromAtBegin) this.searchFromAtBegin = this.lowestSealed
-      this.lowestSealed = Infinity
+    if (this.lowestDurable !== Infinity) {
+      if (this.lowestDurable < this.searchFrom) this.searchFrom = this.lowestDurable
+      if (this.lowestDurable < this.searchFromAtBegin) this.searchFromAtBegin = this.lowestDurable
+      this.lowestDurable = Infinity
       this.runBound.length = 0
     }
-    if (this.sealedPins.size !== 0) this.sealedPins.clear()
+    if (this.durablePins.size !== 0) this.durablePins.clear()
   }
 
   /** After an abort or a rollback to a savepoint: what was allocated since is free again. */
@@ -367,6 +383,7 @@ export class Allocator {
   private stagedBase = 0
   private pinnedWords: Int32Array | undefined
   private sealedWords: Int32Array | undefined
+  private durableWords: Int32Array | undefined
   private reservedWords: Int32Array | undefined
 
   private loadBitmap(bitmap: number): void {
@@ -380,6 +397,7 @@ export class Allocator {
     this.stagedBase = (this.pages.base + BITMAP_OFFSET_BITS) >>> 2
     this.pinnedWords = this.pinned.size === 0 ? undefined : this.pinned.get(bitmap)
     this.sealedWords = this.sealedPins.size === 0 ? undefined : this.sealedPins.get(bitmap)
+    this.durableWords = this.durablePins.size === 0 ? undefined : this.durablePins.get(bitmap)
     this.reservedWords = this.reserved.size === 0 ? undefined : this.reserved.get(bitmap)
   }
 
@@ -402,6 +420,7 @@ export class Allocator {
     let taken = this.committedWords[this.committedBase + word] | this.stagedWords[this.stagedBase + word]
     if (this.pinnedWords !== undefined) taken |= this.pinnedWords[word]
     if (this.sealedWords !== undefined) taken |= this.sealedWords[word]
+    if (this.durableWords !== undefined) taken |= this.durableWords[word]
     if (this.reservedWords !== undefined) taken |= this.reservedWords[word]
     return taken
   }

@@ -46,7 +46,7 @@ export interface DeferredOperations {
 
 /** Frames to begin with: of groups and relaxed commits as many as wait for a barrier in a busy store. */
 const FRAMES = 1024
-const TIP_FRAMES = 4096
+const TIP_FRAMES = 8192
 /** Free pages left for branches that split while deferred puts are staged. */
 const SPARE_PAGES = 24
 
@@ -470,6 +470,11 @@ export class Engine implements IdleHost {
     }
   }
 
+  /** Before pages of the pool are looked at as they are, outside transactions: they show what is durable. */
+  showDurable(): void {
+    this.pipeline?.showDurable()
+  }
+
   /** Root page of the catalog tree. */
   catalogPage(): number {
     this.space.locate(PAGE_ROOT)
@@ -488,6 +493,7 @@ export class Engine implements IdleHost {
 
   stats(): EngineStats {
     this.usable()
+    this.showDurable()
     return {
       uuid: this.identity.uuid,
       formatVersion: this.identity.formatVersion,
@@ -565,7 +571,7 @@ export class Engine implements IdleHost {
         this.sequence++
         this.idle.watch()
       },
-      applied: (): void => {
+      moved: (): void => {
         if (this.depthNow === 0) this.showOrHide()
         this.onPagesMoved?.()
       },
@@ -586,7 +592,12 @@ export class Engine implements IdleHost {
     this.depthNow = 0
     this.onTip = false
     // What is in records already cannot be taken back by forgetting it.
-    if (this.pipeline?.hasUnapplied === true) this.setPoison(asPersistFailure(error, this.path))
+    try {
+      this.pipeline?.showDurable()
+    } catch {
+      // It has poisoned the store.
+    }
+    if (this.pipeline?.hasUndurable === true) this.setPoison(asPersistFailure(error, this.path))
     this.space.clear()
     this.allocator.reset()
     this.pipeline?.rejectGroup(error)

@@ -49,6 +49,9 @@ export class PageSpace {
   lazyExtents = false
   /** Outside transactions readers see the pool only, although something is staged: it is not durable yet. */
   hidesStaged = false
+  /** The pool lacks what is durable already: reads outside transactions first call `catchUp`. */
+  behind = false
+  catchUp: (() => void) | undefined
   /** Changes whenever staged pages are forgotten or taken back: what was remembered of them is worth nothing. */
   generation = 0
   /** Frames in use by this transaction, backups included. */
@@ -132,12 +135,16 @@ export class PageSpace {
 
   /** Finds a page for reading: the staged copy if there is one, else the committed page. */
   locate(pageId: number): void {
-    if (this.frameCount !== 0 && !this.hidesStaged) {
-      const frame = this.frameOf(pageId)
-      if (frame >= 0) {
-        this.view = this.chunks[frame >>> STAGING_CHUNK_SHIFT]
-        this.base = (frame & CHUNK_MASK) << PAGE_SHIFT
-        return
+    if (this.frameCount !== 0) {
+      if (this.hidesStaged) {
+        if (this.behind) this.catchUp?.()
+      } else {
+        const frame = this.frameOf(pageId)
+        if (frame >= 0) {
+          this.view = this.chunks[frame >>> STAGING_CHUNK_SHIFT]
+          this.base = (frame & CHUNK_MASK) << PAGE_SHIFT
+          return
+        }
       }
     }
     this.locateCommitted(pageId)
@@ -429,14 +436,24 @@ export class PageSpace {
     return this.recordEpochs[frame] === this.recordEpoch ? this.recordedCopies[frame] - 1 : -1
   }
 
+  /** Whether a frame shows its page as records up to this one have left it, and the pool does not. */
+  showsRecord(frame: number, record: number): boolean {
+    if ((this.unappliedLo[frame] | this.unappliedHi[frame]) === 0) return false
+    return (this.dirtyLo[frame] | this.dirtyHi[frame]) === 0 && this.lastRecord[frame] <= record
+  }
+
+  /** All lines in which a frame differs from the pool are being stored there. */
+  stored(frame: number): void {
+    this.unappliedLo[frame] = 0
+    this.unappliedHi[frame] = 0
+    this.flags[frame] &= ~FRAME_LOGGED
+  }
+
   /** After the records up to this one have been applied to the pool: frames that only they have changed equal it. */
   applied(record: number): void {
     this.committedEpoch++
     for (let frame = 0; frame < this.frameCount; frame++) {
-      if (this.lastRecord[frame] > record) continue
-      this.unappliedLo[frame] = 0
-      this.unappliedHi[frame] = 0
-      this.flags[frame] &= ~FRAME_LOGGED
+      if (this.lastRecord[frame] <= record) this.stored(frame)
     }
   }
 

@@ -5,12 +5,19 @@
  *     collecting   operations staged since the last record; each was a savepoint, a failed one is gone already
  *     written      records in the ring that no barrier covers: a kill keeps them, a power failure may not
  *     in flight    records that the barrier under way covers (one msync on a worker thread)
- *     applied      copied from the log to their places after that barrier; the ring keeps them until a checkpoint
+ *     behind       durable and acknowledged, but still to be copied from the log to their places
+ *     applied      copied; the ring keeps them until a checkpoint
+ *
+ * The pool may stay behind as long as nobody reads it: groups that touch the same pages again and again then write each of them once.
+ * A plain read has them applied first (`PageSpace.behind`), and so has whoever needs the pool as it should be: a checkpoint, growth, a
+ * synchronous commit, an idle event loop. Transactions read the tip, which is ahead in any case.
  *
  * Order, and what a crash in between leaves:
  * - A record is written whole before its barrier starts: a crash leaves a prefix of the records, none of which was applied.
  * - Applied only when the barrier has ended: the kernel may write a data page back before the log page it came from.
- * - Promises resolve after that, so an acknowledged operation is durable and visible to plain reads.
+ * - Promises resolve when it has ended, so an acknowledged operation is durable, and plain reads see it. A crash finds its record.
+ * - What a record frees is allocated only when it has been applied: a value written to a page at once must not be
+ *   overwritten by the lines that older records have for it.
  * - One barrier at a time, because the kernel tells a failed write-back to only one of two msyncs: a synchronous commit
  *   waits for the one under way, takes over what is collected, and makes all of it durable with one msync of its own.
  * - A checkpoint is a barrier over the data of what has been applied, then an anchor that says so, durable with the barrier
@@ -40,13 +47,19 @@ export interface PipelineHost {
   abandon(error: unknown): void
   /** A group has become a record by itself. */
   recorded(): void
-  /** Transactions have been applied: positions in pages mean nothing any more. */
-  applied(): void
+  /** What plain reads see has changed: positions in pages mean nothing any more. */
+  moved(): void
   /** True while a transaction is open. */
   inTransaction(): boolean
   /** Operations that were taken, and promised by `defer`, are staged now. */
   stageDeferred(): void
 }
+
+/** So many times the pages of the largest group may wait to be applied: 24 MiB with a log of 16 MiB. */
+const BEHIND_GROUPS = 3
+
+/** Pages stored while a barrier is under way: about as long as that takes. */
+const PAGES_AHEAD = 768
 
 export class Pipeline {
   private group: Settlements | undefined
@@ -69,6 +82,8 @@ export class Pipeline {
   private relaxedRecord = 0
   /** More staged pages than this close a group, or start the background barrier early. */
   private readonly frameLimit: number
+  /** With more than this the pool does not stay behind. */
+  private readonly behindLimit: number
   private readonly relaxedIntervalMs: number
 
   constructor(
@@ -81,7 +96,11 @@ export class Pipeline {
   ) {
     // A record of that many pages fits half of the ring, so that the next one can be written while it is in flight.
     this.frameLimit = Math.max(8, Math.min(options.ringPages >>> 1, options.stagingFrames >>> 2))
+    this.behindLimit = BEHIND_GROUPS * this.frameLimit
     this.relaxedIntervalMs = options.relaxedIntervalMs
+    space.catchUp = () => {
+      this.catchUp()
+    }
   }
 
   /** Whether anything is staged, written or under way. */
@@ -97,11 +116,17 @@ export class Pipeline {
 
   /** Whether transactions see anything that is not durable. */
   get hasVolatile(): boolean {
-    return this.group !== undefined || this.committer.hasUnapplied
+    return this.group !== undefined || this.hasUndurable
   }
 
-  get hasUnapplied(): boolean {
-    return this.committer.hasUnapplied
+  /** Whether any record is not durable. */
+  get hasUndurable(): boolean {
+    return this.committer.records !== this.committer.durableRecord
+  }
+
+  /** Whether durable records are still to be applied. */
+  private get isBehind(): boolean {
+    return this.committer.appliedRecord !== this.committer.durableRecord
   }
 
   /** Whether plain reads must see what is staged: a relaxed commit is acknowledged before it is in its place. */
@@ -170,7 +195,7 @@ export class Pipeline {
     this.space.committed()
     this.recordedFrames = 0
     this.allocator.committed()
-    if (this.group !== undefined) this.host.applied()
+    if (this.group !== undefined) this.host.moved()
     this.handOver()
     this.acknowledge()
     if (this.anchor !== 'none') this.schedule()
@@ -218,10 +243,12 @@ export class Pipeline {
     // A checkpoint in the middle of a commit may have put another anchor in its place, which is durable.
     if (this.anchor === 'stored' && !committer.checkpointUnderWay) this.anchor = 'none'
     if (!committer.hasUnapplied && this.anchor !== 'stored') return
-    this.fence()
-    this.oldestWrittenMs = 0
-    this.anchorIsDurable()
-    this.applyThrough(committer.records)
+    if (this.hasUndurable || this.anchor === 'stored') {
+      this.fence()
+      this.oldestWrittenMs = 0
+      this.anchorIsDurable()
+    }
+    this.allAreDurable()
     // What these records have freed may be allocated, unless something staged on top could still be rolled back.
     if (this.space.stagedCount === 0) this.allocator.committed()
   }
@@ -232,6 +259,39 @@ export class Pipeline {
     this.committer.seal()
     memory.program[0] = OP_FENCE
     memory.run(1)
+    this.committer.durableRecord = this.committer.records
+  }
+
+  private allAreDurable(): void {
+    this.applyDurable()
+    this.host.moved()
+    this.acknowledge()
+  }
+
+  /** Stores what is durable to its places. */
+  private applyDurable(): void {
+    if (!this.isBehind) return
+    this.committer.applyDurable()
+    this.space.behind = false
+    this.allocator.applied()
+  }
+
+  /**
+   * Before a plain read of the pool: nobody can have read it since it fell behind, so no position in a page is lost by this.
+   * @throws DaxkvError PERSIST_FAILED
+   */
+  private catchUp(): void {
+    try {
+      this.applyDurable()
+    } catch (error) {
+      this.host.poison(error as DaxkvError)
+      throw error
+    }
+  }
+
+  /** For those who look at the pool itself. */
+  showDurable(): void {
+    if (this.isBehind) this.catchUp()
   }
 
   /** Finishes the checkpoint whose data is durable: a wait for what is written, and one for the anchor. */
@@ -257,7 +317,7 @@ export class Pipeline {
     if (this.host.inTransaction() || this.space.frameCount === 0) return
     this.space.sweep()
     this.recordedFrames = 0
-    this.host.applied()
+    this.host.moved()
   }
 
   rejectAll(error: unknown): void {
@@ -296,6 +356,12 @@ export class Pipeline {
   private advance(): void {
     if (this.stopped || this.barrier !== 'none' || this.host.inTransaction()) return
     try {
+      // With nothing else to do, or too much to remember; before more is staged, so that the frames will do.
+      const mustApply = this.group === undefined || this.space.frameCount > this.behindLimit || this.checkpointDue
+      if (this.isBehind && mustApply) {
+        this.applyDurable()
+        this.tidy()
+      }
       this.host.stageDeferred()
       // What was deferred may have filled the group, and closing it may have failed.
       if (this.isBusyOrStopped()) return
@@ -303,7 +369,7 @@ export class Pipeline {
       if (this.anchor === 'none' && this.checkpointDue) this.startBarrier('data')
       else {
         if (this.group !== undefined && !this.writeGroup()) return
-        if (this.committer.hasUnapplied || this.anchor === 'stored') this.startBarrier('log')
+        if (this.hasUndurable || this.anchor === 'stored') this.startBarrier('log')
         else this.acknowledge()
       }
     } catch (error) {
@@ -316,8 +382,14 @@ export class Pipeline {
     return this.stopped || this.barrier !== 'none'
   }
 
+  /** Whether a checkpoint could free what is durable when that has been applied. */
+  private get canCheckpointMore(): boolean {
+    return this.isBehind && !this.committer.checkpointUnderWay
+  }
+
   private get checkpointDue(): boolean {
-    return (this.checkpointWanted || this.committer.checkpointDue) && this.committer.canCheckpoint
+    const { committer } = this
+    return (this.checkpointWanted || committer.checkpointDue) && (committer.canCheckpoint || this.canCheckpointMore)
   }
 
   /** False when the group could not become a record, and has been committed or given up instead. */
@@ -383,6 +455,8 @@ export class Pipeline {
     this.barrierRecord = this.committer.records
     if (barrier === 'data') {
       this.checkpointWanted = false
+      this.applyDurable()
+      this.tidy()
       this.committer.beginCheckpoint()
     } else {
       this.oldestWrittenMs = 0
@@ -390,6 +464,8 @@ export class Pipeline {
       this.allocator.sealed()
     }
     this.memory.startBarrier(barrier === 'data', this.onBarrierEnd)
+    // While the disk works there is often nothing else to do.
+    if (barrier === 'log' && this.isBehind && this.committer.checkpointIsNear) this.committer.applySome(PAGES_AHEAD)
   }
 
   private readonly onBarrierEnd = (error: DaxkvError | undefined): void => {
@@ -403,7 +479,8 @@ export class Pipeline {
     this.barrier = 'none'
     try {
       this.barrierHasEnded(barrier)
-      this.tidy()
+      // Frames are moved together only when they are few.
+      if (!this.isBehind) this.tidy()
     } catch (failure) {
       this.host.poison(failure as DaxkvError)
       return
@@ -411,7 +488,9 @@ export class Pipeline {
     // Not at once: what is put by those whose promises have just been resolved belongs to the next group.
     if (this.group !== undefined || this.waiting.length !== 0 || this.anchor !== 'none' || this.checkpointDue)
       this.schedule()
-    else if (this.committer.hasUnapplied) this.waitForInterval()
+    else if (this.hasUndurable) this.waitForInterval()
+    // Unless those whose promises have been resolved go on, there is time to apply it.
+    else if (this.isBehind) this.schedule()
   }
 
   /** Relaxed commits were written while that barrier was under way: their interval has begun already. */
@@ -427,22 +506,22 @@ export class Pipeline {
       return
     }
     this.anchorIsDurable()
-    this.applyThrough(this.barrierRecord)
-    this.allocator.applied()
-  }
-
-  private applyThrough(record: number): void {
-    this.committer.applyThrough(record)
-    this.host.applied()
+    this.committer.durableRecord = this.barrierRecord
+    this.allocator.durable()
+    // Plain reads see relaxed commits at the tip until they are in their places: no good if that took long.
+    if (this.showsStaged) this.applyDurable()
+    else if (this.isBehind) this.space.behind = true
+    else this.allocator.applied()
+    this.host.moved()
     this.acknowledge()
   }
 
-  /** Resolves what waits for records that are durable and applied. */
+  /** Resolves what waits for records that are durable. */
   private acknowledge(): void {
     const { waiting } = this
-    const { appliedRecord } = this.committer
+    const { durableRecord } = this.committer
     let count = 0
-    while (count < waiting.length && waiting[count].record <= appliedRecord) waiting[count++].settlements.resolve()
+    while (count < waiting.length && waiting[count].record <= durableRecord) waiting[count++].settlements.resolve()
     if (count > 0) waiting.splice(0, count)
   }
 
@@ -455,7 +534,7 @@ export class Pipeline {
       this.anchorPutOff = false
       return
     }
-    if (this.committer.hasUnapplied) {
+    if (this.hasUndurable) {
       if (!this.anchorPutOff) {
         // Their barrier comes first.
         this.anchorPutOff = true
@@ -463,7 +542,7 @@ export class Pipeline {
       }
       // Relaxed commits have written more of them in the meantime: one short wait.
       this.fence()
-      this.applyThrough(this.committer.records)
+      this.allAreDurable()
     }
     this.anchorPutOff = false
     try {

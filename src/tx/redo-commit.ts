@@ -12,7 +12,7 @@
  * go on in free pages, so it may be of any size. It waits six times instead of once.
  *
  * Without the fence the record alone is written (`writeRecord`): for groups of asynchronous writes and relaxed commits, whose
- * lines are stored from the log (`applyThrough`) when a barrier has made it durable. `pipeline.ts` drives that.
+ * lines are stored from the log (`applyDurable`) when a barrier has made it durable. `pipeline.ts` drives that.
  *
  * Raw extents were written to free space when the values were put. Small ones are logged from there; large ones, and
  * fresh pages of a record that does not fit the ring, are flushed and fenced before the record instead: a second wait.
@@ -61,6 +61,7 @@ export const MAX_LOGGED_EXTENT_BYTES = 64 * 1024
 
 /** Where the lines of a record that no barrier has covered yet come from: the log, one operation a record. */
 const APPLY_WORDS = 4
+const STORE_WORDS = 5
 
 const NO_EXTENTS: readonly Run[] = []
 const NO_VALUES: ReadonlyMap<number, number> = new Map()
@@ -89,9 +90,13 @@ export class RedoCommitter implements Committer {
   /** Number of the last record written (from 1 on, of every epoch of this process), and of the last one applied. */
   records = 0
   appliedRecord = 0
+  /** Number of the last record that a barrier has made durable; the pipeline says so. */
+  durableRecord = 0
   /** First line and lines of each record that is not applied, oldest first, from `unappliedStart` on. */
   private readonly unapplied: number[] = []
   private unappliedStart = 0
+  /** Where `applySome` goes on. */
+  private nextFrame = 0
   /** Line of the ring where recovery would go on behind the last record that was applied: the first of a page. */
   private appliedLine = 0
   /** The checkpoint under way: what the next anchor will say, and the pages that records before it cover. */
@@ -133,6 +138,10 @@ export class RedoCommitter implements Committer {
     return this.ring.isHalfFull
   }
 
+  get checkpointIsNear(): boolean {
+    return this.ring.isQuarterFull
+  }
+
   get hasUnapplied(): boolean {
     return this.records !== this.appliedRecord
   }
@@ -158,7 +167,7 @@ export class RedoCommitter implements Committer {
   }
 
   /**
-   * Writes the record of everything staged and nothing else: the caller sees to a barrier, and then to `applyThrough`. 'must
+   * Writes the record of everything staged and nothing else: the caller sees to a barrier, and then to `applyDurable`. 'must
    * wait', having done nothing, when the record finds no room in the ring or needs something durable before it.
    */
   writeRecord(): 'written' | 'nothing' | 'must wait' {
@@ -184,34 +193,71 @@ export class RedoCommitter implements Committer {
   }
 
   /**
-   * Stores the lines of the records up to this one, which a barrier has made durable, to their places. Not from frames: those
-   * may show later transactions already.
+   * Stores the lines of the records that are durable to their places: from the frames, which hold each page once, while
+   * they show nothing else; those of later transactions leave only the log.
    */
-  applyThrough(record: number): void {
-    const count = record - this.appliedRecord
+  applyDurable(): void {
+    const { memory, space, durableRecord, unapplied } = this
+    const count = durableRecord - this.appliedRecord
     if (count <= 0) return
+    const end = this.unappliedStart + 2 * count
+    const fromFrames = space.stagedCount === 0 && durableRecord === this.records
+    memory.run(fromFrames ? this.storeFrames(Infinity) : this.applyRecords(end))
+    // A barrier has covered the last one, so the next lies on another page.
+    this.appliedLine = pagesFor(unapplied[end - 2] + unapplied[end - 1]) * LINES_PER_PAGE
+    this.unappliedStart = end
+    if (end === unapplied.length) {
+      unapplied.length = 0
+      this.unappliedStart = 0
+    }
+    this.appliedRecord = durableRecord
+    space.applied(durableRecord)
+  }
+
+  /** Program that stores the records from the log. */
+  private applyRecords(end: number): number {
     const { memory, unapplied } = this
-    const words = count * APPLY_WORDS
+    const words = ((end - this.unappliedStart) / 2) * APPLY_WORDS
     if (memory.program.length < words) memory.reserveProgram(words)
     const { program } = memory
-    let from = this.unappliedStart
-    for (let at = 0; at < words; from += 2) {
+    let at = 0
+    for (let from = this.unappliedStart; from < end; from += 2) {
       const line = unapplied[from]
       program[at++] = OP_APPLY
       program[at++] = logPage(line)
       program[at++] = pagesFor((line % LINES_PER_PAGE) + unapplied[from + 1])
       program[at++] = line % LINES_PER_PAGE
     }
-    // A barrier has covered the last one, so the next lies on another page.
-    this.appliedLine = pagesFor(unapplied[from - 2] + unapplied[from - 1]) * LINES_PER_PAGE
-    this.unappliedStart = from
-    if (from === unapplied.length) {
-      unapplied.length = 0
-      this.unappliedStart = 0
+    return at
+  }
+
+  /**
+   * Stores some pages that records have changed, so that fewer are left for a checkpoint: those whose frames show what is durable
+   * and nothing else. The records stay unapplied: a crash, or a reader, goes through all of them in any case.
+   */
+  applySome(pages: number): void {
+    const words = this.storeFrames(pages)
+    if (words !== 0) this.memory.run(words)
+  }
+
+  /** Program that stores what durable records have changed from at most so many frames. */
+  private storeFrames(most: number): number {
+    const { memory, space, durableRecord } = this
+    const { flags, pageIds, unappliedLo, unappliedHi, frameCount } = space
+    const needed = Math.min(most, frameCount) * STORE_WORDS
+    if (memory.program.length < needed) memory.reserveProgram(needed)
+    const { program } = memory
+    let at = 0
+    // Round and round: what was stored last is likely to be changed again before the others are.
+    let frame = most < frameCount ? this.nextFrame : 0
+    for (let left = frameCount; left > 0 && at < needed; left--, frame++) {
+      if (frame >= frameCount) frame = 0
+      if ((flags[frame] & (FRAME_BACKUP | FRAME_FREED)) !== 0 || !space.showsRecord(frame, durableRecord)) continue
+      at = putLines(program, at, OP_STORE_LAZY, pageIds[frame], frame, unappliedLo[frame], unappliedHi[frame])
+      space.stored(frame)
     }
-    memory.run(words)
-    this.appliedRecord = record
-    this.space.applied(record)
+    this.nextFrame = frame
+    return at
   }
 
   get checkpointUnderWay(): boolean {
@@ -333,6 +379,7 @@ export class RedoCommitter implements Committer {
     this.ring.take(line, lines)
     this.records++
     if (!applied) return
+    this.durableRecord = this.records
     this.appliedRecord = this.records
     this.appliedLine = this.ring.seal()
   }

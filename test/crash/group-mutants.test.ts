@@ -20,6 +20,7 @@ import {
 import { LINES_PER_PAGE } from '../../src/pmem/program.js'
 import { ready } from '../../src/pmem/xxh64.js'
 import { Allocator } from '../../src/pool/allocator.js'
+import { PageSpace } from '../../src/tx/page-space.js'
 import { RedoCommitter } from '../../src/tx/redo-commit.js'
 import { RedoRing } from '../../src/tx/redo-ring.js'
 import { engineOptions } from '../../crash-tests/src/redo-support.js'
@@ -122,10 +123,22 @@ test('records that are applied when they are written, before their barrier, are 
   const { writeRecord } = prototype
   const early = function (this: RedoCommitter): 'written' | 'nothing' | 'must wait' {
     const outcome = writeRecord.call(this)
-    if (outcome === 'written') this.applyThrough(this.records)
+    if (outcome === 'written') {
+      this.durableRecord = this.records
+      this.applyDurable()
+    }
     return outcome
   }
   assert.equal(await withMethod(prototype, 'writeRecord', early, async () => isCaught(await record())), true)
+})
+
+test('pages that are stored ahead of a checkpoint although they show what is not durable are noticed', async () => {
+  const any = function (this: PageSpace, frame: number): boolean {
+    return (this.unappliedLo[frame] | this.unappliedHi[frame]) !== 0
+  }
+  const groups = { weights: { sync: 0, relaxed: 0, group: 1 } }
+  const caught = await withMethod(PageSpace.prototype, 'showsRecord', any, async () => isCaught(await record(groups)))
+  assert.equal(caught, true)
 })
 
 test('records appended to a page behind which a barrier has come are noticed', async () => {
