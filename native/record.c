@@ -35,7 +35,7 @@ _Static_assert(offsetof(struct record_header, hash) == 56, "RECORD_OFFSET_HASH")
  * storing it through the mapping cost twice as much, and dirty mappings make the msync longer by a quarter (118 pages on
  * ext4). For a page or two there is no difference.
  */
-#define WRITTEN_RECORD_LINES (4u * LINES_PER_PAGE)
+#define WRITTEN_RECORD_LINES 1u
 
 /* Where the next line of the record goes: through the slot, then through the extents in table order. */
 struct record_stream {
