@@ -4,6 +4,7 @@
       'target_name': 'daxkv',
       'sources': [
         'native/addon.c',
+        'native/async-calls.c',
         'native/barrier.c',
         'native/cpu.c',
         'native/executor.c',
@@ -19,6 +20,7 @@
         'native/record.c',
         'native/segments.c',
         'native/syscalls.c',
+        'native/task.c',
         'native/validate.c',
         'native/xxh64.c'
       ],

@@ -23,7 +23,7 @@ static int write_zeros(int fd, uint64_t from, uint64_t to) {
     if (written == 0) return EIO;
     at += (uint64_t)written;
   }
-  return sys.fsync(fd) == 0 ? 0 : errno;
+  return 0;
 }
 
 /* Past RLIMIT_FSIZE the kernel sends SIGXFSZ, whose default is to end the process; EFBIG alone is what we want. */
@@ -42,26 +42,77 @@ static int write_zeros_without_signal(int fd, uint64_t from, uint64_t to) {
   return result != 0 ? result : error;
 }
 
-int growth_zero_fill(int fd, uint64_t from, uint64_t to) {
-  int error = write_zeros_without_signal(fd, from, to);
-  if (error == 0) return 0;
-  /* The first failure is the one to report; a file left longer than its capacity is legal. */
-  if (sys.ftruncate(fd, (off_t)from) == 0) sys.fsync(fd);
+/* The first failure is the one to report; a file left longer than its capacity is legal. */
+static void cut_back(int fd, uint64_t to) {
+  if (sys.ftruncate(fd, (off_t)to) == 0) sys.fsync(fd);
+}
+
+/* [from, written) are zeros already, but not durable. */
+static int extend(int fd, uint64_t from, uint64_t written, uint64_t to) {
+  int error = write_zeros_without_signal(fd, written, to);
+  if (error == 0 && sys.fsync(fd) != 0) error = errno;
+  if (error != 0) cut_back(fd, from);
   return error;
 }
+
+int growth_zero_fill(int fd, uint64_t from, uint64_t to) { return extend(fd, from, from, to); }
 
 int pool_grow(struct pool *pool, uint64_t new_byte_length) {
   uint64_t old_pages = pool->page_count;
   uint64_t new_pages = new_byte_length >> PAGE_SHIFT;
+  uint64_t prepared = pool->prepared_bytes;
   uint32_t old_segments = atomic_load(&pool->segment_count);
+  uint64_t from = old_pages << PAGE_SHIFT;
+  pool->prepared_bytes = 0;
+  if (prepared < from) prepared = from;
+  if (prepared > new_byte_length) prepared = new_byte_length;
   /* Address space first: it costs nothing to give back, the disk space does. */
   int error = segments_cover(pool, new_pages);
-  if (error == 0) error = growth_zero_fill(pool->fd, old_pages << PAGE_SHIFT, new_byte_length);
+  if (error == 0) error = extend(pool->fd, from, prepared, new_byte_length);
   if (error != 0) {
     segments_unmap_from(pool, old_segments);
     return error;
   }
   pool->page_count = new_pages;
-  segments_populate(pool, old_pages, new_pages);
+  segments_populate(pool, prepared >> PAGE_SHIFT, new_pages);
   return 0;
+}
+
+/*
+ * Only so that the fsync of the growth has nothing left to wait for; what fails is told by that one. Through a descriptor that was
+ * opened for it: the kernel tells a failed write-back once to each open file, so no barrier under way is robbed of its error.
+ */
+static void write_back(int fd) {
+  int own = sys.reopen(fd);
+  if (own < 0) return;
+  (void)sys.fdatasync(own);
+  (void)sys.close(own);
+}
+
+static int prepare(struct task *task) {
+  struct preparation *preparation = (struct preparation *)task;
+  const struct pool *pool = preparation->pool;
+  int error = write_zeros_without_signal(pool->fd, preparation->from, preparation->to);
+  if (error != 0) {
+    /* Not durably: that takes a growth, which tells why it fails. */
+    (void)sys.ftruncate(pool->fd, (off_t)preparation->from);
+    return error;
+  }
+  write_back(pool->fd);
+  segments_populate(preparation->pool, preparation->from >> PAGE_SHIFT, preparation->to >> PAGE_SHIFT);
+  return 0;
+}
+
+int preparation_start(struct preparation *preparation, struct pool *pool, uint64_t new_byte_length) {
+  uint64_t from = pool->page_count << PAGE_SHIFT;
+  uint64_t mapped = (uint64_t)atomic_load(&pool->segment_count) * pool_segment_bytes(pool);
+  if (new_byte_length <= from || new_byte_length > mapped || pool->prepared_bytes > from) return EINVAL;
+  preparation->pool = pool;
+  preparation->from = from;
+  preparation->to = new_byte_length;
+  return task_init(&preparation->task, prepare);
+}
+
+void preparation_ended(const struct preparation *preparation, int error) {
+  if (error == 0) preparation->pool->prepared_bytes = preparation->to;
 }

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 
 #include "addon.h"
-#include "barrier.h"
+#include "async-calls.h"
+#include "binding.h"
 #include "executor.h"
 #include "napi-util.h"
 #include "pool.h"
@@ -14,38 +15,6 @@
  * Mirrored in native-binding.ts.
  */
 #define WINDOW_BYTES ((size_t)8 << 20)
-
-struct buffer_list {
-  napi_ref *references;
-  uint32_t count;
-  uint32_t capacity;
-};
-
-struct binding;
-
-/* A barrier on its way through libuv: its own allocation, as it may outlive the pool that started it. */
-struct barrier_call {
-  struct barrier barrier;
-  struct binding *binding;
-  napi_async_work work;
-  napi_ref ended;
-};
-
-struct binding {
-  struct pool *pool;
-  napi_env env;
-  /* Functions not yet collected: each may still be called, so each keeps the struct (not the mappings) alive. */
-  unsigned functions;
-  bool hooked;
-  /* The barrier under way whose end nobody has learnt of, and all that libuv still has to call back for. */
-  struct barrier_call *barrier;
-  unsigned barrier_calls;
-  /* Stretches of the mapping that JavaScript sees, in the order they were asked for. */
-  struct buffer_list windows;
-  size_t window_bytes;
-  struct buffer_list chunks;
-  struct buffer_list fixed;
-};
 
 enum { FIXED_CONTROL, FIXED_PROGRAM };
 
@@ -99,18 +68,6 @@ static bool detach_from(napi_env env, struct buffer_list *list, uint32_t keep) {
   return true;
 }
 
-static void destroy_if_unused(struct binding *binding);
-
-/* Waits for the barrier under way; its callback will not be called any more. Returns an errno, or -1 without one. */
-static int finish_barrier(struct binding *binding) {
-  struct barrier_call *call = binding->barrier;
-  if (call == NULL) return -1;
-  int error = barrier_wait(&call->barrier);
-  if (call->barrier.in_background) binding->pool->control->counters[COUNT_BACKGROUND_SYNCS] += 1;
-  binding->barrier = NULL;
-  return error;
-}
-
 static void destroy(struct binding *binding) {
   pool_free(binding->pool);
   free(binding->windows.references);
@@ -124,10 +81,10 @@ static void on_environment_end(void *data) {
   struct binding *binding = data;
   binding->hooked = false;
   adjust_external(binding->env, (int64_t)(binding->windows.count * binding->window_bytes));
-  /* Neither the mapping nor the descriptor may go away under an msync. */
-  (void)finish_barrier(binding);
+  /* Neither the mapping nor the descriptor may go away under a system call. */
+  async_finish_all(binding);
   pool_close(binding->pool);
-  destroy_if_unused(binding);
+  binding_destroy_if_unused(binding);
 }
 
 static void on_function_collected(napi_env env, void *data, void *hint) {
@@ -139,21 +96,21 @@ static void on_function_collected(napi_env env, void *data, void *hint) {
    * A pool that was never closed: its views may outlive the functions, so mappings and lock stay until the environment
    * ends. Forgetting close() is a leak, not a use after free.
    */
-  destroy_if_unused(binding);
+  binding_destroy_if_unused(binding);
 }
 
-static void destroy_if_unused(struct binding *binding) {
-  if (binding->functions == 0 && !binding->hooked && binding->barrier_calls == 0) destroy(binding);
+void binding_destroy_if_unused(struct binding *binding) {
+  if (binding->functions == 0 && !binding->hooked && binding->async_calls == 0) destroy(binding);
 }
 
-static struct binding *this_binding(napi_env env, napi_callback_info info) {
+struct binding *binding_of_call(napi_env env, napi_callback_info info) {
   void *data = NULL;
   if (napi_get_cb_info(env, info, NULL, NULL, NULL, &data) != napi_ok) return NULL;
   struct binding *binding = data;
   return binding->pool->is_open ? binding : NULL;
 }
 
-static bool is_open(napi_env env, const struct binding *binding) {
+bool binding_is_open(napi_env env, const struct binding *binding) {
   if (binding->pool->is_open) return true;
   napi_throw_error(env, "CLOSED", "the pool is closed");
   return false;
@@ -161,7 +118,7 @@ static bool is_open(napi_env env, const struct binding *binding) {
 
 /* The three functions of the hot path take no argument and give no result: everything is in the control block. */
 static napi_value method_run(napi_env env, napi_callback_info info) {
-  struct binding *binding = this_binding(env, info);
+  struct binding *binding = binding_of_call(env, info);
   if (binding == NULL) return NULL;
   if (binding->pool->read_only) {
     binding->pool->control->status.code = STATUS_READ_ONLY;
@@ -172,13 +129,13 @@ static napi_value method_run(napi_env env, napi_callback_info info) {
 }
 
 static napi_value method_verify_page(napi_env env, napi_callback_info info) {
-  struct binding *binding = this_binding(env, info);
+  struct binding *binding = binding_of_call(env, info);
   if (binding != NULL) executor_verify_page(binding->pool);
   return NULL;
 }
 
 static napi_value method_hash_extent(napi_env env, napi_callback_info info) {
-  struct binding *binding = this_binding(env, info);
+  struct binding *binding = binding_of_call(env, info);
   if (binding != NULL) executor_hash_extent(binding->pool);
   return NULL;
 }
@@ -190,7 +147,7 @@ static napi_value method_write_extent(napi_env env, napi_callback_info info) {
   size_t length = 0;
   if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
   struct binding *binding = data;
-  if (!is_open(env, binding)) return NULL;
+  if (!binding_is_open(env, binding)) return NULL;
   if (!util_typed_array(env, argument, napi_uint8_array, &bytes, &length)) return NULL;
   if (binding->pool->read_only) {
     binding->pool->control->status.code = STATUS_READ_ONLY;
@@ -202,7 +159,7 @@ static napi_value method_write_extent(napi_env env, napi_callback_info info) {
 
 /* takeFault(): 1 (it stands in the control block), 0, or a negative errno */
 static napi_value method_take_fault(napi_env env, napi_callback_info info) {
-  struct binding *binding = this_binding(env, info);
+  struct binding *binding = binding_of_call(env, info);
   if (binding == NULL) return util_number(env, 0);
   struct fault fault;
   int taken = faults_take(binding->pool, &fault);
@@ -220,7 +177,7 @@ static struct binding *open_binding_and_number(napi_env env, napi_callback_info 
   napi_value argument;
   void *data = NULL;
   if (!util_arguments(env, info, 1, &argument, &data)) return NULL;
-  if (!is_open(env, data) || !util_integer(env, argument, maximum, number)) return NULL;
+  if (!binding_is_open(env, data) || !util_integer(env, argument, maximum, number)) return NULL;
   return data;
 }
 
@@ -257,6 +214,7 @@ static napi_value method_grow(napi_env env, napi_callback_info info) {
   if (binding == NULL) return NULL;
   bool sound = (length & (PAGE_BYTES - 1)) == 0 && length >> PAGE_SHIFT >= binding->pool->page_count;
   if (!sound || binding->pool->read_only) return util_number(env, EINVAL);
+  (void)async_finish(binding, ASYNC_PREPARATION);
   return util_number(env, pool_grow(binding->pool, length));
 }
 
@@ -273,7 +231,7 @@ static napi_value method_limit_to(napi_env env, napi_callback_info info) {
 
 /* addChunk(): an ArrayBuffer of CHUNK_FRAMES pages, or an errno */
 static napi_value method_add_chunk(napi_env env, napi_callback_info info) {
-  struct binding *binding = this_binding(env, info);
+  struct binding *binding = binding_of_call(env, info);
   if (binding == NULL) return util_number(env, EBADF);
   struct pool *pool = binding->pool;
   int error = pool_add_chunk(pool);
@@ -320,89 +278,14 @@ static bool detach_all(napi_env env, struct binding *binding) {
 
 /* close(): 0, or EBUSY when V8 would not let go of a view */
 static napi_value method_close(napi_env env, napi_callback_info info) {
-  struct binding *binding = this_binding(env, info);
+  struct binding *binding = binding_of_call(env, info);
   if (binding == NULL) return util_number(env, 0);
   if (!detach_all(env, binding)) return util_number(env, EBUSY);
-  (void)finish_barrier(binding);
+  async_finish_all(binding);
   napi_remove_env_cleanup_hook(env, on_environment_end, binding);
   binding->hooked = false;
   pool_close(binding->pool);
   return util_number(env, 0);
-}
-
-static void work_on_barrier(napi_env env, void *data) {
-  (void)env;
-  struct barrier_call *call = data;
-  barrier_work(&call->barrier);
-}
-
-static void discard_barrier(napi_env env, struct barrier_call *call) {
-  if (call->work != NULL) napi_delete_async_work(env, call->work);
-  if (call->ended != NULL) napi_delete_reference(env, call->ended);
-  barrier_destroy(&call->barrier);
-  free(call);
-}
-
-/* Errors of the calls below cannot be thrown to anybody; in an environment that is ending JavaScript runs no more. */
-static void tell_barrier_end(napi_env env, struct barrier_call *call, int error) {
-  napi_value callback = NULL, receiver = NULL, argument = NULL;
-  if (napi_get_reference_value(env, call->ended, &callback) != napi_ok || callback == NULL) return;
-  if (napi_get_undefined(env, &receiver) != napi_ok) return;
-  if (napi_create_double(env, error, &argument) != napi_ok) return;
-  (void)napi_call_function(env, receiver, callback, 1, &argument, NULL);
-}
-
-static void on_barrier_end(napi_env env, napi_status status, void *data) {
-  (void)status;
-  struct barrier_call *call = data;
-  struct binding *binding = call->binding;
-  /* Else somebody has waited for it (`finishBarrier`, `close`) and knows. */
-  if (binding->barrier == call) tell_barrier_end(env, call, finish_barrier(binding));
-  discard_barrier(env, call);
-  binding->barrier_calls--;
-  destroy_if_unused(binding);
-}
-
-static napi_value queue_barrier(napi_env env, struct barrier_call *call, napi_value callback) {
-  napi_value name = NULL;
-  TRY(env, napi_create_reference(env, callback, 1, &call->ended));
-  TRY(env, napi_create_string_utf8(env, "daxkv barrier", NAPI_AUTO_LENGTH, &name));
-  TRY(env, napi_create_async_work(env, NULL, name, work_on_barrier, on_barrier_end, call, &call->work));
-  TRY(env, napi_queue_async_work(env, call->work));
-  return name;
-}
-
-/* startBarrier(wholeFile, ended): 0, or an errno. `ended` is called with the errno of the barrier. */
-static napi_value method_start_barrier(napi_env env, napi_callback_info info) {
-  napi_value arguments[2];
-  void *data = NULL;
-  bool whole_file = false;
-  if (!util_arguments(env, info, 2, arguments, &data)) return NULL;
-  struct binding *binding = data;
-  if (!is_open(env, binding) || !util_boolean(env, arguments[0], &whole_file)) return NULL;
-  if (binding->barrier != NULL || binding->pool->read_only) return util_number(env, EBUSY);
-  struct barrier_call *call = calloc(1, sizeof *call);
-  if (call == NULL) return util_number(env, ENOMEM);
-  int error = barrier_start(&call->barrier, binding->pool, whole_file);
-  if (error != 0) {
-    free(call);
-    return util_number(env, error);
-  }
-  call->binding = binding;
-  if (queue_barrier(env, call, arguments[1]) == NULL) {
-    /* What was noted for it is lost, so that no later barrier could cover it: the caller must give the pool up. */
-    discard_barrier(env, call);
-    return NULL;
-  }
-  binding->barrier = call;
-  binding->barrier_calls++;
-  return util_number(env, 0);
-}
-
-/* finishBarrier(): the errno of the barrier under way (0: it succeeded), or -1 when there is none */
-static napi_value method_finish_barrier(napi_env env, napi_callback_info info) {
-  struct binding *binding = this_binding(env, info);
-  return util_number(env, binding == NULL ? -1 : finish_barrier(binding));
 }
 
 static bool set_method(napi_env env, napi_value object, const char *name, napi_callback callback, struct binding *binding) {
@@ -421,8 +304,11 @@ static bool set_methods(napi_env env, napi_value object, struct binding *binding
          set_method(env, object, "verifyPage", method_verify_page, binding) &&
          set_method(env, object, "hashExtent", method_hash_extent, binding) &&
          set_method(env, object, "writeExtent", method_write_extent, binding) &&
-         set_method(env, object, "startBarrier", method_start_barrier, binding) &&
-         set_method(env, object, "finishBarrier", method_finish_barrier, binding) &&
+         set_method(env, object, "startBarrier", async_start_barrier, binding) &&
+         set_method(env, object, "finishBarrier", async_finish_barrier, binding) &&
+         set_method(env, object, "startDataSync", async_start_data_sync, binding) &&
+         set_method(env, object, "finishDataSync", async_finish_data_sync, binding) &&
+         set_method(env, object, "prepareGrowth", async_prepare_growth, binding) &&
          set_method(env, object, "takeFault", method_take_fault, binding) &&
          set_method(env, object, "window", method_window, binding) &&
          set_method(env, object, "grow", method_grow, binding) &&
@@ -455,7 +341,7 @@ static void abandon(napi_env env, struct binding *binding) {
   binding->hooked = false;
   detach_all(env, binding);
   pool_close(binding->pool);
-  destroy_if_unused(binding);
+  binding_destroy_if_unused(binding);
 }
 
 static bool read_options(napi_env env, napi_callback_info info, struct pool_options *options) {

@@ -49,6 +49,8 @@ static int acquire(struct pool *pool, const struct pool_options *options) {
   pool_replace_program(pool, &buffer);
   pool->fd = sys.duplicate(options->fd);
   if (pool->fd < 0) return errno;
+  /* Without it checkpoints take turns with commits. */
+  if (pool->granularity == GRANULARITY_PAGE && !pool->read_only) pool->data_fd = sys.reopen(pool->fd);
   error = identify(pool);
   if (error == 0) error = faults_watch(pool);
   /* One segment at least, so that callers always find a first view. */
@@ -60,6 +62,8 @@ static void release(struct pool *pool) {
   /* No handler may put a page where nothing is mapped any more. */
   faults_unwatch(pool);
   segments_unmap_from(pool, 0);
+  if (pool->data_fd >= 0) sys.close(pool->data_fd);
+  pool->data_fd = -1;
   if (pool->fd >= 0) sys.close(pool->fd);
   pool->fd = -1;
   pool_trim_chunks(pool, 0);
@@ -82,6 +86,7 @@ int pool_open(const struct pool_options *options, struct pool **result) {
   struct pool *pool = calloc(1, sizeof *pool);
   if (pool == NULL) return ENOMEM;
   pool->fd = -1;
+  pool->data_fd = -1;
   pool->read_only = options->read_only;
   pool->map_sync = options->map_sync;
   pool->granularity = options->granularity;
@@ -103,6 +108,9 @@ int pool_open(const struct pool_options *options, struct pool **result) {
 void pool_close(struct pool *pool) {
   if (!pool->is_open) return;
   pool->is_open = false;
+  /* Zeros that were written ahead of a growth which did not come. */
+  uint64_t length = pool->page_count << PAGE_SHIFT;
+  if (pool->prepared_bytes > length) (void)sys.ftruncate(pool->fd, (off_t)length);
   lock_release(pool->fd, pool->device, pool->inode, pool->lock_owner);
   release(pool);
 }

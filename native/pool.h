@@ -103,12 +103,16 @@ struct page_span {
 
 struct pool {
   int fd;
+  /* Another open file of the same one, or -1: see barrier.h. */
+  int data_fd;
   bool read_only;
   bool map_sync;
   bool is_open;
   enum granularity granularity;
   unsigned segment_shift;
   uint64_t page_count;
+  /* Up to here zeros have been written for the next growth; 0, or not below the capacity. */
+  uint64_t prepared_bytes;
   struct segment *segments;
   _Atomic uint32_t segment_count;
   struct control *control;

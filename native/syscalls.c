@@ -1,6 +1,7 @@
 #include "syscalls.h"
 
 #include <linux/fs.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -8,6 +9,12 @@
 static int set_ofd_lock(int fd, struct flock *request) { return fcntl(fd, F_OFD_SETLK, request); }
 
 static int duplicate_cloexec(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+
+static int reopen_cloexec(int fd) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return open(path, O_RDWR | O_CLOEXEC);
+}
 
 static int list_extents(int fd, struct fiemap *request) { return ioctl(fd, FS_IOC_FIEMAP, request); }
 
@@ -21,6 +28,7 @@ const struct syscalls sys = {
     .ftruncate = ftruncate,
     .fstat = fstat,
     .pwrite = pwrite,
+    .reopen = reopen_cloexec,
     .ofd_lock = set_ofd_lock,
     .duplicate = duplicate_cloexec,
     .close = close,

@@ -21,6 +21,8 @@ struct syscalls {
   int (*ftruncate)(int fd, off_t length);
   int (*fstat)(int fd, struct stat *result);
   ssize_t (*pwrite)(int fd, const void *bytes, size_t length, off_t offset);
+  /* Another open file of the same one, for writing. */
+  int (*reopen)(int fd);
   int (*ofd_lock)(int fd, struct flock *request);
   int (*duplicate)(int fd);
   int (*close)(int fd);

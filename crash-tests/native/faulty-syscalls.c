@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ enum call {
   CALL_CLOSE,
   CALL_LIST_EXTENTS,
   CALL_SEEK,
+  CALL_REOPEN,
   CALL_OPERATION,
   CALLS
 };
@@ -214,6 +216,17 @@ static off_t faulty_seek(int fd, off_t offset, int whence) {
   return result;
 }
 
+static int faulty_reopen(int fd) {
+  bool kill_after;
+  if (fails(CALL_REOPEN, &kill_after)) return -1;
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  int result = open(path, O_RDWR | O_CLOEXEC);
+  if (result >= 0) atomic_fetch_add(&descriptors, 1);
+  after(kill_after);
+  return result;
+}
+
 const struct syscalls sys = {
     .map = faulty_map,
     .unmap = faulty_unmap,
@@ -229,6 +242,7 @@ const struct syscalls sys = {
     .close = faulty_close,
     .list_extents = faulty_list_extents,
     .seek = faulty_seek,
+    .reopen = faulty_reopen,
 };
 
 int operation_hook(void) {

@@ -22,6 +22,7 @@ const ERRNOS: Readonly<Record<FaultCall, readonly string[]>> = {
   close: ['EIO', 'EINTR'],
   'list-extents': ['EIO', 'ENOMEM', 'EINTR', 'EOPNOTSUPP'],
   seek: ['EIO', 'EINTR'],
+  reopen: ['EMFILE', 'ENOENT'],
   operation: ['EIO'],
   openSync: ['EIO', 'EMFILE', 'ENOMEM', 'ENOSPC', 'EINTR', 'EACCES'],
   fstatSync: ['EIO', 'ENOMEM'],

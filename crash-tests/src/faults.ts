@@ -23,6 +23,7 @@ export const NATIVE_CALLS = [
   'close',
   'list-extents',
   'seek',
+  'reopen',
   'operation',
 ] as const
 

@@ -37,6 +37,8 @@ export interface GroupRecordOptions {
   readonly engineOptions: NonNullable<WorkloadOptions['engineOptions']>
   /** Kinds of steps, drawn from at random after the first. Default: all there are. */
   readonly kinds?: readonly StepKind[]
+  /** False: checkpoints take a barrier of their own, as where the executor cannot sync beside those. Default true. */
+  readonly syncsBeside?: boolean
   /** Called after each step. */
   readonly observe?: (workload: Workload) => void
   /** Called with the memory of the run, for other barriers than those of the default. */
@@ -55,6 +57,7 @@ export async function recordGroups(options: GroupRecordOptions): Promise<GroupRe
       record: true,
     })
   memory.barriersEnd = 'on demand'
+  if (options.syncsBeside === false) memory.syncsBeside = false
   const history: string[] = []
   const count = { durable: 0, relaxed: 0, begun: 0 }
   const promise = (kind: 'durable' | 'relaxed', transactions: number): void => {
@@ -102,6 +105,10 @@ export async function recordGroups(options: GroupRecordOptions): Promise<GroupRe
     if (random.below(3) === 0) await new Promise((resolve) => setImmediate(resolve))
     if (random.below(3) === 0) {
       memory.endBarrier()
+      await Promise.resolve()
+    }
+    if (random.below(4) === 0) {
+      memory.endDataSync()
       await Promise.resolve()
     }
     options.observe?.(workload)

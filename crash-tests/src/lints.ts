@@ -95,7 +95,8 @@ class Linter {
    */
   readonly #syncedValues = new Set<number>()
   /** Lines that a barrier in the background is making durable, with the events that stored them. */
-  readonly #syncing = new Map<number, number>()
+  /** Of a barrier, and of one that covers the whole file: where it found what. */
+  readonly #syncing = [new Map<number, number>(), new Map<number, number>()]
   /**
    * Durable redo records since everything was synced last; the lines they cover need not be durable themselves. Of those in slots
    * the newest alone: its fence has made the lines of the one before durable.
@@ -137,7 +138,7 @@ class Linter {
           break
         case EVENT_BARRIER_END:
           // Durable now is what it found when it began, unless it was stored to since.
-          for (const [offset, stored] of this.#syncing) {
+          for (const [offset, stored] of this.#syncing[events.pageId(event)]) {
             if (this.#pending.get(offset)?.event === stored) this.#pending.delete(offset)
           }
           break
@@ -224,8 +225,9 @@ class Linter {
   }
 
   #beginBarrier(wholeFile: boolean): void {
-    this.#syncing.clear()
-    for (const [offset, { flushed, event }] of this.#pending) if (wholeFile || flushed) this.#syncing.set(offset, event)
+    const syncing = this.#syncing[wholeFile ? 1 : 0]
+    syncing.clear()
+    for (const [offset, { flushed, event }] of this.#pending) if (wholeFile || flushed) syncing.set(offset, event)
   }
 
   #mark(event: number): void {

@@ -155,13 +155,16 @@ class LineMedium implements Medium {
   }
 }
 
+/** Page of the events of barriers that cover the whole file; 0 in those that do not. */
+const WHOLE_FILE = 1
+
 class PendingPage extends CrashUnit {
   /** The next fence (an msync) covers this page. */
   flushed = false
   /** The kernel takes it for clean, so that no msync writes it. */
   clean = false
-  /** Version that the barrier under way makes durable; 0 when it does not cover the page. */
-  syncing = 0
+  /** Versions that the barrier and the data sync under way make durable; 0 when they do not cover the page. */
+  readonly syncing = [0, 0]
 }
 
 class PageMedium implements Medium {
@@ -197,10 +200,10 @@ class PageMedium implements Medium {
         this.#sync(() => true)
         return undefined
       case EVENT_BARRIER_START:
-        this.#startBarrier(events.pageId(event) === 1)
+        this.#startBarrier(events.pageId(event))
         return undefined
       case EVENT_BARRIER_END:
-        this.#endBarrier()
+        this.#endBarrier(events.pageId(event))
         return undefined
       case EVENT_MARK:
         this.#endProcess(events.mark(event).label)
@@ -233,19 +236,21 @@ class PageMedium implements Medium {
   }
 
   /** What is stored from here on is not promised to be in the pages that are written. */
-  #startBarrier(wholeFile: boolean): void {
+  #startBarrier(which: number): void {
     for (const page of this.#pending.values()) {
-      if (page.clean || !(wholeFile || page.flushed)) continue
-      page.syncing = page.versionCount - 1
-      page.flushed = false
+      if (page.clean || !(which === WHOLE_FILE || page.flushed)) continue
+      page.syncing[which] = page.versionCount - 1
+      // What a data sync covers may be noted for a barrier all the same, which does not wait for it.
+      if (which !== WHOLE_FILE) page.flushed = false
     }
   }
 
-  #endBarrier(): void {
+  #endBarrier(which: number): void {
     for (const [pageId, page] of this.#pending) {
-      if (page.syncing === 0) continue
-      page.makeDurable(page.syncing)
-      page.syncing = 0
+      const version = page.syncing[which]
+      if (version === 0) continue
+      page.makeDurable(version)
+      for (const other of [0, WHOLE_FILE]) page.syncing[other] = Math.max(0, page.syncing[other] - version)
       replaceBytes(this.#image, this.#fingerprint, page.offset, page.durable)
       if (page.versionCount === 1) this.#pending.delete(pageId)
     }
@@ -254,9 +259,9 @@ class PageMedium implements Medium {
   #endProcess(label: string): void {
     if (label !== MARK_KILLED && label !== MARK_SYNC_FAILED) return
     for (const page of this.#pending.values()) {
-      if (label === MARK_SYNC_FAILED && (page.flushed || page.syncing > 0)) page.clean = true
+      if (label === MARK_SYNC_FAILED && (page.flushed || page.syncing.some((version) => version > 0))) page.clean = true
       page.flushed = false
-      page.syncing = 0
+      page.syncing.fill(0)
     }
   }
 

@@ -15,7 +15,7 @@ export const EVENT_MARK = 7
 
 /** A barrier has begun that nobody waits for; its page is 1 when it covers the whole file. */
 export const EVENT_BARRIER_START = 8
-/** That barrier has ended: what it covered is durable. */
+/** That barrier has ended, of those that cover the whole file (page 1) or that do not: what it covered is durable. */
 export const EVENT_BARRIER_END = 9
 
 export type EventKind = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
@@ -175,8 +175,8 @@ export class EventLog {
     const kind = this.kind(event)
     const name = EVENT_NAMES[kind]
     if (kind === EVENT_MARK) return `mark ${this.mark(event).label}`
-    if (kind === EVENT_BARRIER_START) return `barrier-start${this.pageId(event) === 1 ? ' (whole file)' : ''}`
-    if (kind === EVENT_BARRIER_END) return name
+    if (kind === EVENT_BARRIER_START || kind === EVENT_BARRIER_END)
+      return `${name}${this.pageId(event) === 1 ? ' (whole file)' : ''}`
     if (kind === EVENT_GROW) return `grow from ${this.pageId(event)} to ${this.pageCount(event)} pages`
     const where = `program ${this.program(event)} operation ${this.operation(event)}`
     if (kind === EVENT_FENCE || kind === EVENT_SYNC_ALL) return `${name} (${where})`

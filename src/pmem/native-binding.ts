@@ -23,6 +23,9 @@ export interface NativePool {
   window(index: number): number | ArrayBuffer
   /** 0, or an errno. */
   grow(newByteLength: number): number
+  startDataSync(ended: (errno: number) => void): number
+  finishDataSync(wait: boolean): number
+  prepareGrowth(newByteLength: number, ended: (errno: number) => void): number
   limitTo(byteLength: number): number
   addChunk(): number | ArrayBuffer
   /** How many chunks there are now: more than `keep` when one could not be detached. */

@@ -193,6 +193,21 @@ export class NativeMemory implements PersistentMemory {
     return errno === 0
   }
 
+  startDataSync(ended: (error: DaxkvError | undefined) => void): boolean {
+    this.#assertOpen()
+    const errno = this.#pool.startDataSync((result) => {
+      ended(result === 0 ? undefined : this.#barrierFailure(result))
+    })
+    return errno === 0
+  }
+
+  finishDataSync(wait: boolean): boolean {
+    this.#assertOpen()
+    const errno = this.#pool.finishDataSync(wait)
+    if (errno > 0) throw this.#barrierFailure(errno)
+    return errno === 0
+  }
+
   writeExtent(pageId: number, bytes: Uint8Array, hashOut: Uint32Array, lazily = false): void {
     this.#assertOpen()
     this.#call[CALL_PAGE_ID] = pageId
@@ -241,6 +256,16 @@ export class NativeMemory implements PersistentMemory {
     if (errno !== 0) throw growthError(this.path, this.sizeBytes, newSizeBytes, errno)
     this.sizeBytes = newSizeBytes
     this.#coverWindows()
+  }
+
+  prepareGrowth(newSizeBytes: number, ended: (prepared: boolean) => void): boolean {
+    this.#assertOpen()
+    checkSize('newSizeBytes', newSizeBytes, this.path)
+    return (
+      this.#pool.prepareGrowth(newSizeBytes, (errno) => {
+        ended(errno === 0)
+      }) === 0
+    )
   }
 
   mapSegment(index: number): MemoryView {

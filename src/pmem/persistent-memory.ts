@@ -99,6 +99,17 @@ export interface PersistentMemory {
    */
   finishBarrier(): boolean
   /**
+   * Where the executor can do it beside barriers and fences: begins to make everything durable that has been stored to the whole
+   * file before this call, flushed or not. At most one at a time. False when it was not begun, and a barrier has to do. `ended` is
+   * called as that of `startBarrier` is, unless `finishDataSync` or `close` comes first.
+   */
+  startDataSync?(ended: (error: DaxkvError | undefined) => void): boolean
+  /**
+   * True when the data sync under way has ended, whose `ended` is then not called; with `wait` it blocks until then. False when
+   * there is none, or when it goes on. Throws PERSIST_FAILED as `run` does.
+   */
+  finishDataSync?(wait: boolean): boolean
+  /**
    * Copies `bytes` to the pages from `pageId` on (free space only) and flushes them; durable at the next fence.
    * With `lazily` they are not flushed: durable after OP_FLUSH and a fence, after OP_SYNC_ALL, or by a redo record.
    * Writes the XXH64 (seed 0) of the bytes as [lo, hi] to `hashOut`. The source must not be a view of the mapping.
@@ -110,6 +121,12 @@ export interface PersistentMemory {
   verifyPage(pageId: number): boolean
   /** Extends the file with written zeros in 4 KiB writes, fsyncs, maps new segments. Throws NO_SPACE leaving the size as it was. */
   grow(newSizeBytes: number): void
+  /**
+   * Where the executor has another thread for it: begins to write the zeros that a later `grow` to this size needs. They are not
+   * durable, and nobody looks at them, before that. False when it was not begun. `ended` is called from the event loop, unless `grow` or
+   * `close` comes first, with whether it succeeded; where it did not, `grow` will try by itself, and say why.
+   */
+  prepareGrowth?(newSizeBytes: number, ended: (prepared: boolean) => void): boolean
   /**
    * Forgets what lies beyond a size that must not be above `sizeBytes`: a file longer than the pool's capacity (a crash
    * between extending and publishing). The next `grow` writes those bytes anew.

@@ -71,6 +71,10 @@ export class SimulatedMemory implements PersistentMemory {
   #closed = false
   /** Called when the barrier under way ends. */
   #barrierEnded: ((error: DaxkvError | undefined) => void) | undefined
+  #barrierCoversFile = false
+  #dataSyncEnded: ((error: DaxkvError | undefined) => void) | undefined
+  /** Whether data syncs are made beside barriers; else checkpoints take a barrier. */
+  syncsBeside = true
   /**
    * When a barrier ends that nobody waits for: on the event loop's next turn, or (tests) when `endBarrier` is called.
    */
@@ -144,6 +148,7 @@ export class SimulatedMemory implements PersistentMemory {
     this.counters.fences++
     if (wholeFile || (this.#granularity === 'page' && this.#unsyncedLines)) this.counters.syncs++
     this.#unsyncedLines = false
+    this.#barrierCoversFile = wholeFile
     this.#barrierEnded = ended
     if (this.barriersEnd === 'on demand') return
     setImmediate(() => {
@@ -156,8 +161,49 @@ export class SimulatedMemory implements PersistentMemory {
     this.#checkOpen()
     if (this.#barrierEnded === undefined) return false
     this.#barrierEnded = undefined
-    this.#note(EVENT_BARRIER_END, 0, 0)
+    this.#note(EVENT_BARRIER_END, this.#barrierCoversFile ? 1 : 0, 0)
     return true
+  }
+
+  startDataSync(ended: (error: DaxkvError | undefined) => void): boolean {
+    this.#checkOpen()
+    if (!this.syncsBeside) return false
+    if (this.#dataSyncEnded !== undefined) throw new DaxkvError('INTERNAL', 'a data sync is under way already')
+    this.#note(EVENT_BARRIER_START, 1, 0)
+    this.counters.fences++
+    this.counters.syncs++
+    this.#dataSyncEnded = ended
+    if (this.barriersEnd === 'on demand') return true
+    setImmediate(() => {
+      if (this.#dataSyncEnded === ended) this.endDataSync()
+    })
+    return true
+  }
+
+  finishDataSync(wait: boolean): boolean {
+    this.#checkOpen()
+    if (this.#dataSyncEnded === undefined || !(wait || this.barriersEnd === 'soon')) return false
+    this.#dataSyncEnded = undefined
+    this.#note(EVENT_BARRIER_END, 1, 0)
+    return true
+  }
+
+  get dataSyncUnderWay(): boolean {
+    return this.#dataSyncEnded !== undefined
+  }
+
+  /** Lets the data sync under way end, as the worker thread does. */
+  endDataSync(): void {
+    const ended = this.#dataSyncEnded
+    if (ended === undefined || this.#closed) return
+    let failure: DaxkvError | undefined
+    try {
+      this.finishDataSync(true)
+      this.counters.backgroundSyncs++
+    } catch (error) {
+      failure = error as DaxkvError // `#note` throws no other
+    }
+    ended(failure)
   }
 
   /** True while a barrier is under way. */

@@ -218,6 +218,11 @@ export class Allocator {
     this.lowestFreed = Infinity
   }
 
+  /** Pages behind the lowest that may be free: with few of them free pages are few. */
+  get pagesAhead(): number {
+    return this.capacity - this.searchFrom
+  }
+
   /** Single pages that can be allocated without growth, counted up to a limit; `firstFree` is the lowest of them. */
   countFree(limit: number): number {
     const { geometry } = this

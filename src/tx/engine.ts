@@ -49,6 +49,8 @@ const FRAMES = 1024
 const TIP_FRAMES = 8192
 /** Free pages left for branches that split while deferred puts are staged. */
 const SPARE_PAGES = 24
+/** With fewer pages batches of deferred puts are cut short. */
+const FEW_PAGES = 1024 + SPARE_PAGES
 
 export type { Durability, EngineOptions, EngineStats } from './engine-options.js'
 
@@ -225,6 +227,11 @@ export class Engine implements IdleHost {
     }
   }
 
+  /** Fewer puts than might have been were deferred: if that is for want of free pages, there will soon be more of them. */
+  batchIsFull(): void {
+    if (this.allocator.pagesAhead < FEW_PAGES) this.growth.prepare()
+  }
+
   /** Begins one operation of the group being collected. It ends with `endOperation`, or `abort`. */
   beginOperation(): void {
     this.stageDeferred()
@@ -352,6 +359,7 @@ export class Engine implements IdleHost {
     if (!stored) return
     this.sequence++
     this.tipVersion++
+    if (this.allocator.pagesAhead < this.growth.lowPages) this.growth.prepare()
     if (this.committer.checkpointDue) this.checkpointQuietly()
     else if (this.committer.hasUnfreedLog) this.idle.watch()
   }
@@ -376,7 +384,15 @@ export class Engine implements IdleHost {
     if (!stored) return
     this.sequence++
     this.tipVersion++
+    if (this.allocator.pagesAhead < this.growth.lowPages) this.growth.prepare()
     if (this.committer.hasUnfreedLog) this.idle.watch()
+  }
+
+  /** Between groups: grows before they meet the end of the pool, where that takes no longer than one of them. */
+  private growAhead(): void {
+    const { growth } = this
+    if (growth.isPrepared && this.depthNow === 0) this.grow(1)
+    if (this.allocator.pagesAhead < growth.lowPages) growth.prepare()
   }
 
   /** The tip holds more than the pool: the transaction that begins is a savepoint on it. */
@@ -578,6 +594,9 @@ export class Engine implements IdleHost {
       inTransaction: (): boolean => this.depthNow !== 0,
       stageDeferred: (): void => {
         this.stageDeferred()
+      },
+      growAhead: (): void => {
+        this.growAhead()
       },
     }
     return new Pipeline(memory, space, allocator, committer, host, {

@@ -15,12 +15,17 @@ import type { Geometry } from '../pool/geometry.js'
 import type { Committer } from './committer.js'
 import type { PageSpace } from './page-space.js'
 
+/** Shorter steps are not worth another thread. */
+const MIN_AHEAD_PAGES = 64
+
 /** Line 0 (checksum) and line 1 (capacity) of the root page. */
 const CAPACITY_MASK = 0b11
 
 export class Growth {
   /** Growths so far and the pages they added. */
   count = 0
+  private readonly prepares: boolean
+  private ahead: 'none' | 'begun' | 'prepared' | 'failed' = 'none'
 
   constructor(
     private readonly memory: PersistentMemory,
@@ -29,13 +34,43 @@ export class Growth {
     private readonly path: string,
     private readonly stepPages: number,
     private readonly maxPages: number,
-  ) {}
+  ) {
+    this.prepares = memory.prepareGrowth !== undefined && stepPages >= MIN_AHEAD_PAGES
+  }
+
+  /** With fewer free pages the next growth is prepared; 0 where that cannot be done. A small pool is not made large by it. */
+  get lowPages(): number {
+    if (!this.prepares) return 0
+    return Math.min(this.stepPages >>> 1, (this.space.capacityPages - this.geometry.firstFreePage) >>> 2)
+  }
+
+  /** Whether the next growth takes hardly longer than a commit. */
+  get isPrepared(): boolean {
+    return this.ahead === 'prepared'
+  }
+
+  /**
+   * Begins to write the zeros of the next growth on another thread: behind the capacity, where nobody looks. A crash leaves a
+   * file that is too long, as one in the middle of a growth does, and the next growth writes them anew.
+   */
+  prepare(): void {
+    if (!this.prepares || this.ahead !== 'none') return
+    const old = this.space.capacityPages
+    const required = this.requiredCapacity(old, 1)
+    if (required > this.limitPages) return
+    this.ahead = 'begun'
+    const begun = this.memory.prepareGrowth?.(this.wishedCapacity(old, required) * PAGE_BYTES, (prepared) => {
+      this.ahead = prepared ? 'prepared' : 'failed'
+    })
+    // Not before the next growth: that one will say what is wrong.
+    if (begun !== true) this.ahead = 'failed'
+  }
 
   /** Adds room for at least `pages` contiguous pages (as far as a segment can hold them), a growth step if possible. */
   grow(pages: number, committer: Committer): void {
     const old = this.space.capacityPages
     const required = this.requiredCapacity(old, Math.min(pages, this.geometry.maxExtentPages))
-    const limit = Math.min(this.maxPages, MAX_PAGES)
+    const limit = this.limitPages
     if (required > limit) {
       throw new DaxkvError(
         'NO_SPACE',
@@ -44,11 +79,20 @@ export class Growth {
         { path: this.path, limit: limit * PAGE_BYTES, actual: required * PAGE_BYTES },
       )
     }
-    // The limit first: it may itself lie among the bitmap pages of a new segment.
-    const wished = this.alignToSegment(old, Math.min(limit, Math.max(required, old + this.stepPages)))
-    this.extend(Math.max(wished, required), required)
+    this.ahead = 'none'
+    this.extend(this.wishedCapacity(old, required), required)
     this.publish(old, this.memory.sizeBytes / PAGE_BYTES, committer)
     this.count++
+  }
+
+  private get limitPages(): number {
+    return Math.min(this.maxPages, MAX_PAGES)
+  }
+
+  private wishedCapacity(old: number, required: number): number {
+    // The limit first: it may itself lie among the bitmap pages of a new segment.
+    const step = this.alignToSegment(old, Math.min(this.limitPages, Math.max(required, old + this.stepPages)))
+    return Math.max(step, required)
   }
 
   private limitName(limitPages: number): string {

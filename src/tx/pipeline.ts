@@ -20,8 +20,9 @@
  *   overwritten by the lines that older records have for it.
  * - One barrier at a time, because the kernel tells a failed write-back to only one of two msyncs: a synchronous commit
  *   waits for the one under way, takes over what is collected, and makes all of it durable with one msync of its own.
- * - A checkpoint is a barrier over the data of what has been applied, then an anchor that says so, durable with the barrier
- *   after that; only then is the ring free. While the anchor is being written at most one record is not durable: with more, a
+ * - A checkpoint makes the data of what has been applied durable, beside barriers where the executor can do that and else with one of
+ *   its own; then an anchor says so, durable with the barrier after that; only then is the ring free. What is stored
+ *   while its data is being written may or may not be part of it: the records it comes from lie behind that anchor, and are replayed. While the anchor is being written at most one record is not durable: with more, a
  *   torn anchor could not be told from a rotten one (`refuseRottenAnchor`).
  */
 import type { DaxkvError } from '../errors.js'
@@ -53,19 +54,23 @@ export interface PipelineHost {
   inTransaction(): boolean
   /** Operations that were taken, and promised by `defer`, are staged now. */
   stageDeferred(): void
+  /** No barrier is under way and nothing staged: time to grow, if that has been prepared. */
+  growAhead(): void
 }
 
 /** So many times the pages of the largest group may wait to be applied: 24 MiB with a log of 16 MiB. */
 const BEHIND_GROUPS = 3
 
 /** Pages stored while a barrier is under way: about as long as that takes. */
-const PAGES_AHEAD = 768
+const PAGES_AHEAD = 512
 
 export class Pipeline {
   private group: Settlements | undefined
   /** Groups (and flushes) that wait for a record to be durable, in its order. */
   private waiting: { readonly record: number; readonly settlements: Settlements }[] = []
   private barrier: Barrier = 'none'
+  /** The data of a checkpoint is being made durable beside barriers. */
+  private dataSync = false
   /** Last record the log barrier under way covers. */
   private barrierRecord = 0
   private anchor: AnchorState = 'none'
@@ -108,6 +113,7 @@ export class Pipeline {
     return (
       this.group !== undefined ||
       this.barrier !== 'none' ||
+      this.dataSync ||
       this.anchor !== 'none' ||
       this.committer.hasUnapplied ||
       this.waiting.length !== 0
@@ -176,6 +182,8 @@ export class Pipeline {
   commitNow(): boolean {
     const { committer } = this
     this.settle()
+    // Who only commits synchronously gives the event loop no time to tell.
+    if (this.dataSync) this.takeDataSync(false)
     if (committer.hasUnapplied) {
       const outcome = committer.writeRecord()
       if (outcome !== 'must wait') {
@@ -296,6 +304,7 @@ export class Pipeline {
 
   /** Finishes the checkpoint whose data is durable: a wait for what is written, and one for the anchor. */
   private finishCheckpoint(): void {
+    this.takeDataSync(true)
     this.drain()
     if (this.anchor !== 'none') this.drain()
   }
@@ -366,12 +375,11 @@ export class Pipeline {
       // What was deferred may have filled the group, and closing it may have failed.
       if (this.isBusyOrStopped()) return
       this.storeWantedAnchor()
-      if (this.anchor === 'none' && this.checkpointDue) this.startBarrier('data')
-      else {
-        if (this.group !== undefined && !this.writeGroup()) return
-        if (this.hasUndurable || this.anchor === 'stored') this.startBarrier('log')
-        else this.acknowledge()
-      }
+      if (this.anchor === 'none' && this.checkpointDue) this.startCheckpoint()
+      if (this.isBusyOrStopped()) return
+      if (this.group !== undefined && !this.writeGroup()) return
+      if (this.hasUndurable || this.anchor === 'stored') this.startBarrier('log')
+      else this.acknowledge()
     } catch (error) {
       this.host.poison(error as DaxkvError)
     }
@@ -389,6 +397,7 @@ export class Pipeline {
 
   private get checkpointDue(): boolean {
     const { committer } = this
+    if (this.dataSync) return false
     return (this.checkpointWanted || committer.checkpointDue) && (committer.canCheckpoint || this.canCheckpointMore)
   }
 
@@ -450,15 +459,41 @@ export class Pipeline {
     this.timer.unref()
   }
 
+  /** Begins a checkpoint of what is durable; no barrier is under way. */
+  private startCheckpoint(): void {
+    this.checkpointWanted = false
+    this.applyDurable()
+    this.tidy()
+    this.committer.beginCheckpoint()
+    this.dataSync = this.memory.startDataSync?.(this.onDataSyncEnd) === true
+    if (!this.dataSync) this.startBarrier('data')
+  }
+
+  private readonly onDataSyncEnd = (error: DaxkvError | undefined): void => {
+    if (this.stopped) return
+    this.dataSync = false
+    if (error !== undefined) {
+      this.host.poison(error)
+      return
+    }
+    this.anchor = 'wanted'
+    if (this.barrier === 'none') this.schedule()
+  }
+
+  /** Whether or not it has ended: goes on with the checkpoint whose data is durable. */
+  private takeDataSync(wait: boolean): void {
+    if (!this.dataSync) return
+    // One that has failed is over, too.
+    this.dataSync = false
+    const ended = this.memory.finishDataSync?.(wait) === true
+    if (ended) this.anchor = 'wanted'
+    else this.dataSync = true
+  }
+
   private startBarrier(barrier: 'log' | 'data'): void {
     this.barrier = barrier
     this.barrierRecord = this.committer.records
-    if (barrier === 'data') {
-      this.checkpointWanted = false
-      this.applyDurable()
-      this.tidy()
-      this.committer.beginCheckpoint()
-    } else {
+    if (barrier === 'log') {
       this.oldestWrittenMs = 0
       this.committer.seal()
       this.allocator.sealed()
@@ -481,6 +516,8 @@ export class Pipeline {
       this.barrierHasEnded(barrier)
       // Frames are moved together only when they are few.
       if (!this.isBehind) this.tidy()
+      // Now, when nothing is staged.
+      if (this.group === undefined) this.host.growAhead()
     } catch (failure) {
       this.host.poison(failure as DaxkvError)
       return

@@ -175,13 +175,14 @@ test('msgpack structures of operations that had to be forgotten are saved again'
 test('a large value is not put in place where a record that outlives the checkpoint would be replayed', async () => {
   const { store, memory } = steppedStore()
   // 64 pages of log, half of them used when the relaxed commit comes: the checkpoint begins before that is applied.
-  const isIdle = (): boolean => !memory.barrierUnderWay
+  const isIdle = (): boolean => !memory.barrierUnderWay && !memory.dataSyncUnderWay
   while (isIdle()) store.put('value', Buffer.alloc(3 * KIB, 1))
   store.flushSync()
   for (let i = 0; i < 29; i++) store.put('small', i)
   while (isIdle()) store.put('relaxed', Buffer.alloc(9 * KIB, 2), { durability: 'relaxed' })
   const { checkpoints } = store.stats()
   for (let i = 0; i < 10 && store.stats().checkpoints === checkpoints; i++) {
+    memory.endDataSync()
     memory.endBarrier()
     await turn()
   }

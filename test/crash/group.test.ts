@@ -13,6 +13,12 @@ await ready
 const MIXTURES = [
   { name: 'groups', logPages: 12, weights: { sync: 0, relaxed: 0, group: 1 } },
   { name: 'groups and synchronous commits', logPages: 16, weights: { sync: 1, relaxed: 0, group: 3 } },
+  {
+    name: 'groups and synchronous commits, with checkpoints in turn with them',
+    logPages: 16,
+    weights: { sync: 1, relaxed: 0, group: 3 },
+    syncsBeside: false,
+  },
   { name: 'relaxed commits', logPages: 12, weights: { sync: 0, relaxed: 1, group: 0 } },
   { name: 'relaxed and synchronous commits', logPages: 24, weights: { sync: 1, relaxed: 5, group: 0 } },
   { name: 'groups, relaxed and synchronous commits', logPages: 20, weights: { sync: 1, relaxed: 3, group: 3 } },

@@ -172,36 +172,43 @@ for (const logging of ['redo', 'undo'] as const) {
   })
 }
 
-test('a checkpoint that fails in the background poisons the store, and what was acknowledged stands', () => {
-  const memory = memoryOf(undefined, true)
-  const engine = Engine.open('x', { memory, ...REDO })
-  let poisoned = 0
-  engine.onPoison = () => poisoned++
-  const finish = memory.finishBarrier.bind(memory)
-  // Every barrier is one over the whole file here: the checkpoint that is due when the ring is half full.
-  memory.finishBarrier = () => {
-    throw new DaxkvError('PERSIST_FAILED', 'injected')
-  }
-  let acknowledged = 0
-  assert.throws(
-    () => {
-      for (let i = 0; i < 100; i++, acknowledged++) commitOne(engine)
-    },
-    { code: 'PERSIST_FAILED' },
-  )
-  memory.finishBarrier = finish
-  assert.ok(acknowledged > 5)
-  assert.equal(poisoned, 1)
-  assert.throws(
-    () => {
-      engine.begin()
-    },
-    { code: 'POISONED' },
-  )
-  const reopened = Engine.open('x', { memory: memoryOf(memory.image()), ...REDO })
-  assert.equal(reopened.recovery.txid, acknowledged)
-  reopened.close()
-})
+const CHECKPOINTS: readonly [string, boolean][] = [
+  ['beside commits', true],
+  ['in turn with commits', false],
+]
+
+for (const [how, syncsBeside] of CHECKPOINTS)
+  test(`a checkpoint ${how} that fails in the background poisons the store, and what was acknowledged stands`, () => {
+    const memory = memoryOf(undefined, true)
+    memory.syncsBeside = syncsBeside
+    const engine = Engine.open('x', { memory, ...REDO })
+    let poisoned = 0
+    engine.onPoison = () => poisoned++
+    const fail = (): never => {
+      throw new DaxkvError('PERSIST_FAILED', 'injected')
+    }
+    // Every barrier is one over the whole file here: the checkpoint that is due when the ring is half full.
+    memory.finishBarrier = fail
+    memory.finishDataSync = fail
+    let acknowledged = 0
+    assert.throws(
+      () => {
+        for (let i = 0; i < 100; i++, acknowledged++) commitOne(engine)
+      },
+      { code: 'PERSIST_FAILED' },
+    )
+    assert.ok(acknowledged > 5)
+    assert.equal(poisoned, 1)
+    assert.throws(
+      () => {
+        engine.begin()
+      },
+      { code: 'POISONED' },
+    )
+    const reopened = Engine.open('x', { memory: memoryOf(memory.image()), ...REDO })
+    assert.equal(reopened.recovery.txid, acknowledged)
+    reopened.close()
+  })
 
 test('a sparse tail behind the capacity is left alone', (t) => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'daxkv-tail-'))
