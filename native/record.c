@@ -30,13 +30,6 @@ _Static_assert(offsetof(struct record_header, post_hash) == 40, "RECORD_OFFSET_P
 _Static_assert(offsetof(struct record_header, fresh_hash) == 48, "RECORD_OFFSET_FRESH_HASH");
 _Static_assert(offsetof(struct record_header, hash) == 56, "RECORD_OFFSET_HASH");
 
-/*
- * Under granularity page a record this long is put together in memory and written by one system call: the page faults of
- * storing it through the mapping cost twice as much, and dirty mappings make the msync longer by a quarter (118 pages on
- * ext4). For a page or two there is no difference.
- */
-#define WRITTEN_RECORD_LINES 1u
-
 /* Where the next line of the record goes: through the slot, then through the extents in table order. */
 struct record_stream {
   struct pool *pool;
@@ -188,10 +181,13 @@ static struct record_header make_header(const struct pool *pool, const uint32_t 
   };
 }
 
-/* Memory for the whole record, or NULL: where it is stored through the mapping. */
+/*
+ * Memory for the whole record, or NULL: where it is stored through the mapping. Under granularity page it is put together in memory
+ * and written by one system call: the page faults of storing it through the mapping cost several times as much, and dirty
+ * mappings make the msync longer.
+ */
 static uint8_t *record_buffer(struct pool *pool, const struct record_header *header) {
-  bool worth_it = pool->granularity == GRANULARITY_PAGE && header->total_lines >= WRITTEN_RECORD_LINES;
-  if (!worth_it || header->extent_count > 0) return NULL;
+  if (pool->granularity != GRANULARITY_PAGE || header->extent_count > 0) return NULL;
   size_t length = (size_t)header->total_lines * LINE_BYTES;
   if (length > pool->record_capacity) {
     uint8_t *bytes = realloc(pool->record_bytes, length);
@@ -215,6 +211,14 @@ static int write_buffer(struct pool *pool, const uint32_t *record, uint32_t tota
   return page_writes_now(pool, pool->record_bytes, (uint64_t)total_lines * LINE_BYTES, offset);
 }
 
+/* Pages of a file that was cut short must fault, or the write would lengthen the file. */
+static void touch_log_pages(const struct pool *pool, const uint32_t *record, uint32_t total_lines) {
+  uint32_t first = record[RECORD_WORD_LOG_PAGE];
+  uint32_t last = first + (record_first_line(record) + total_lines - 1) / LINES_PER_PAGE;
+  (void)*(const volatile uint8_t *)pool_base_page(pool, first);
+  (void)*(const volatile uint8_t *)pool_base_page(pool, last);
+}
+
 int record_write(struct pool *pool, const uint32_t *record) {
   uint32_t faults_before = atomic_load(&pool->faults.seen);
   struct record_header header = make_header(pool, record);
@@ -233,6 +237,7 @@ int record_write(struct pool *pool, const uint32_t *record) {
   put_directory(&stream, record);
   put_bodies(&stream, record);
   header.hash = xxh64_finish(&stream.hash, NULL, 0);
+  if (buffered) touch_log_pages(pool, record, header.total_lines);
   /* What faulted was read as zeros. Without its header the record stays incomplete, so that no recovery applies them. */
   if (atomic_load(&pool->faults.seen) != faults_before) return 0;
   store_line(&stream, header_line, &header);

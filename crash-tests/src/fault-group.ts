@@ -41,8 +41,14 @@ export class GroupCase {
       await this.#work(store)
       const { made, hits } = clearFault()
       if (this.rule !== undefined && hits === 0 && this.#outcome === 'carried on') this.#outcome = 'not reached'
-      if (codeOf(() => engine.usable()) !== 'POISONED') {
-        const syncFailed = this.rule?.action === 'fail' && hits > 0 && SYNCS.includes(this.rule.call)
+      const syncFailed = this.rule?.action === 'fail' && hits > 0 && SYNCS.includes(this.rule.call)
+      const isPoisoned = (): boolean => codeOf(() => engine.usable()) === 'POISONED'
+      // The data of a checkpoint is synced beside everything else: of its failure the event loop tells, a little later.
+      for (let i = 0; syncFailed && !isPoisoned() && i < 1000; i++)
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      if (isPoisoned()) {
+        if (this.#outcome === 'carried on') this.#outcome = 'POISONED'
+      } else {
         if (syncFailed && this.#outcome === 'carried on')
           throw new Error('everything was acknowledged although a sync failed')
         this.#judgeContent(store, 'the store that goes on')

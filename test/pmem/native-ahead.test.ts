@@ -1,0 +1,146 @@
+/** What the addon's other threads do beside commits: preparing growth, and making data durable. */
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import os from 'node:os'
+import { test } from 'node:test'
+import { OP_FENCE, OP_RECORD, OP_STORE, OP_STORE_LAZY, PAGE_BYTES, RECORD_REDO } from '../../src/pmem/program.js'
+import type { NativeMemory } from '../../src/pmem/native-memory.js'
+import { FOLDERS, hasCode, readFilePage, runWords, stagingFrame, withPool } from './native-support.js'
+
+function prepared(memory: NativeMemory, pages: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    if (!memory.prepareGrowth(pages * PAGE_BYTES, resolve)) reject(new Error('not begun'))
+  })
+}
+
+for (const folder of FOLDERS) {
+  test(`growth in ${folder} takes what was prepared, and writes the rest itself`, async () => {
+    await withPool({ folder, pages: 8 }, async ({ memory, file, fd }) => {
+      assert.equal(await prepared(memory, 40), true)
+      assert.equal(fs.statSync(file).size, 40 * PAGE_BYTES)
+      assert.equal(memory.sizeBytes, 8 * PAGE_BYTES)
+      // Nobody may store there yet.
+      assert.throws(() => runWords(memory, [OP_STORE, 8, 0, 1, 0]), hasCode('INTERNAL'))
+      memory.grow(48 * PAGE_BYTES)
+      assert.equal(fs.statSync(file).size, 48 * PAGE_BYTES)
+      for (let page = 8; page < 48; page++) assert.ok(readFilePage(fd, page).every((byte) => byte === 0))
+      stagingFrame(memory, 0).fill(3)
+      runWords(memory, [OP_STORE, 39, 0, 1, 0, OP_FENCE])
+      assert.equal(readFilePage(fd, 39)[0], 3)
+    })
+  })
+}
+
+test('a growth that comes before the preparation has ended waits for it', async () => {
+  await withPool({ pages: 8 }, ({ memory, file }) => {
+    let told = 0
+    assert.equal(
+      memory.prepareGrowth(4096 * PAGE_BYTES, () => told++),
+      true,
+    )
+    memory.grow(16 * PAGE_BYTES)
+    assert.equal(memory.sizeBytes, 16 * PAGE_BYTES)
+    assert.equal(fs.statSync(file).size, 4096 * PAGE_BYTES)
+    assert.equal(told, 0)
+  })
+})
+
+test('what was prepared and not needed is cut off when the pool is closed', async () => {
+  await withPool({ pages: 8 }, async ({ memory, file }) => {
+    await prepared(memory, 40)
+    memory.close()
+    assert.equal(fs.statSync(file).size, 8 * PAGE_BYTES)
+  })
+})
+
+test('nothing is prepared twice, backwards, or where nothing is mapped', async () => {
+  await withPool({ pages: 8, segmentShift: 3 }, ({ memory }) => {
+    const never = (): void => {
+      assert.fail('was begun')
+    }
+    assert.equal(memory.prepareGrowth(8 * PAGE_BYTES, never), false)
+    assert.equal(memory.prepareGrowth(9 * PAGE_BYTES, never), false)
+  })
+  await withPool({ pages: 8 }, async ({ memory }) => {
+    await prepared(memory, 16)
+    assert.equal(
+      memory.prepareGrowth(24 * PAGE_BYTES, () => {
+        assert.fail('was begun')
+      }),
+      false,
+    )
+  })
+})
+
+test('a data sync runs beside a barrier, counts as one sync and is told of once', async () => {
+  await withPool({ folder: os.tmpdir(), pages: 64, forceGranularity: 'page' }, async ({ memory, fd }) => {
+    stagingFrame(memory, 0).fill(7)
+    runWords(memory, [OP_STORE_LAZY, 20, 0, 1, 0, OP_STORE, 30, 0, 1, 0])
+    const before = memory.counters.syncs
+    const ended = await new Promise((resolve, reject) => {
+      if (!memory.startDataSync(resolve)) reject(new Error('not begun'))
+      assert.equal(memory.startDataSync(reject), false)
+      memory.startBarrier(false, () => undefined)
+      assert.equal(memory.finishBarrier(), true)
+    })
+    assert.equal(ended, undefined)
+    assert.equal(memory.counters.syncs - before, 2)
+    assert.equal(memory.finishDataSync(true), false)
+    assert.equal(readFilePage(fd, 20)[0], 7)
+  })
+})
+
+test('who waits for a data sync is not told again', async () => {
+  await withPool({ pages: 64, forceGranularity: 'page' }, async ({ memory }) => {
+    let told = 0
+    assert.equal(
+      memory.startDataSync(() => told++),
+      true,
+    )
+    assert.equal(memory.finishDataSync(true), true)
+    assert.equal(memory.finishDataSync(false), false)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.equal(told, 0)
+  })
+})
+
+test('where commits need no msync there is no data sync', async () => {
+  await withPool({ pages: 64, forceGranularity: 'cache-line' }, ({ memory }) => {
+    assert.equal(
+      memory.startDataSync(() => undefined),
+      false,
+    )
+  })
+})
+
+test('lines stored lazily reach their page whatever lies between them', async () => {
+  await withPool({ pages: 64, forceGranularity: 'page' }, ({ memory, fd }) => {
+    const before = readFilePage(fd, 9)
+    // Through the system call at first, and through the mapping when a page comes again and again.
+    for (let round = 1; round <= 8; round++) {
+      stagingFrame(memory, 0).fill(round)
+      runWords(memory, [OP_STORE_LAZY, 9, 0, 0b1001, 0x8000_0000])
+      const expected = Buffer.from(before)
+      for (const line of [0, 3, 63]) expected.fill(round, line * 64, line * 64 + 64)
+      assert.deepEqual(readFilePage(fd, 9), expected)
+      assert.deepEqual(Buffer.from(memory.segments[0].u8.subarray(9 * PAGE_BYTES, 10 * PAGE_BYTES)), expected)
+    }
+  })
+})
+
+test('a record is not written behind the end of a file that was cut short', async () => {
+  await withPool({ pages: 64, forceGranularity: 'page' }, ({ memory, file, fd }) => {
+    fs.ftruncateSync(fd, 32 * PAGE_BYTES)
+    const record = [OP_RECORD, RECORD_REDO, 40, 4, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0]
+    assert.throws(() => runWords(memory, record), hasCode('MEDIA_ERROR'))
+    assert.equal(fs.statSync(file).size, 32 * PAGE_BYTES)
+  })
+})
+
+test('a page of a file that was cut short is not written anew by lines stored lazily', async () => {
+  await withPool({ pages: 64, forceGranularity: 'page' }, ({ memory, file, fd }) => {
+    fs.ftruncateSync(fd, 32 * PAGE_BYTES)
+    assert.throws(() => runWords(memory, [OP_STORE_LAZY, 40, 0, 0xffff_ffff, 0xffff_ffff]), hasCode('MEDIA_ERROR'))
+    assert.equal(fs.statSync(file).size, 32 * PAGE_BYTES)
+  })
+})
