@@ -216,6 +216,7 @@ export class Pipeline {
    */
   commitRelaxed(): boolean {
     const { committer } = this
+    if (this.dataSync) this.takeDataSync(false)
     // At most one record may be under way together with an anchor.
     if (this.anchor === 'stored' || (this.anchor === 'wanted' && this.barrier === 'none')) this.finishCheckpoint()
     const outcome = committer.writeRecord()

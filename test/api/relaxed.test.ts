@@ -5,6 +5,7 @@ import { Random } from '../../crash-tests/src/random.js'
 import { storeOn } from '../../src/api/open.js'
 import type { StoreHandle } from '../../src/api/store.js'
 import { open } from '../../src/index.js'
+import { EVENT_SYNC_ALL } from '../../src/pmem/event-log.js'
 import {
   LINE_BYTES,
   LINES_PER_PAGE,
@@ -338,3 +339,17 @@ test('a background msync that fails poisons the store; what was flushed before i
   assert.equal(again.get('a'), 1)
   again.close()
 })
+
+for (const durability of ['relaxed', 'sync'] as const) {
+  test(`${durability} commits in a loop learn that a checkpoint has got on, without the event loop`, () => {
+    const memory = new KeptMemory({ sizeBytes: 1024 * 1024, segmentShift: 12, granularity: 'page', record: true })
+    const store = storeOn(Engine.open('loop', { memory, logSizeBytes: 256 * 1024 }))
+    const begin = memory.trace().events.count
+    for (let i = 0; i < 1500; i++) store.put(i % 50, i, { durability })
+    assert.ok(store.stats().checkpoints > 3, String(store.stats().checkpoints))
+    // None that everybody has to wait for because the log is full.
+    const { events } = memory.trace()
+    for (let event = begin; event < events.count; event++) assert.notEqual(events.kind(event), EVENT_SYNC_ALL)
+    store.close()
+  })
+}
