@@ -79,6 +79,8 @@ export class DeferredPuts {
     if (arena === undefined) return
     try {
       this.sort(count)
+      let tree: Tree | undefined
+      let added = 0
       for (let i = 0; i < count; i++) {
         const put = order[i] % MAX_PUTS
         const keyLength = keyLengths[put]
@@ -86,8 +88,16 @@ export class DeferredPuts {
         const keyWords = wordsOf(keyLength)
         for (let word = 0; word < keyWords; word++) key.words[word] = arenaWords[start + word]
         const value = (start + keyWords) << 2
-        trees[put].put(key.bytes, keyLength, arena.subarray(value, value + valueLengths[put]))
+        // One tree after the other, or in turns: entries are counted for as many puts in a row as there are.
+        if (trees[put] !== tree) {
+          if (added !== 0) tree?.addEntries(added)
+          added = 0
+          tree = trees[put]
+        }
+        const valueLength = valueLengths[put]
+        if (tree.putUncounted(key.bytes, keyLength, arena.subarray(value, value + valueLength), valueLength)) added++
       }
+      if (added !== 0) tree?.addEntries(added)
       this.context.engine.checkFault()
     } catch (error) {
       throw this.context.readError(error)

@@ -29,6 +29,8 @@ import { PAGE_BYTES } from '../pmem/program.js'
 /** Keys from buffers that are not aligned are copied here. */
 const borrowed = new KeyBuffer()
 
+const MANY_STRAYS = 16
+
 /** What a tree works on: the pages as the transaction sees them, the allocator, and the memory for extents. */
 export interface TreeContext {
   readonly space: PageSpace
@@ -65,6 +67,8 @@ export class Tree {
   private pathVersion = -1
   /** The generation of staged pages it belongs to: a rollback may have taken pages of the path back. */
   private pathGeneration = 0
+  /** Puts in a row that did not belong to the leaf of the put before. */
+  private strays = 0
 
   /** The scratch buffer keys came in last, and its words: callers use one again and again. */
   private keySource: Buffer | undefined
@@ -116,6 +120,13 @@ export class Tree {
 
   /** Stores a value under a key; true if the key is new. */
   put(key: Buffer, keyLength: number, value: Uint8Array, valueLength = value.length): boolean {
+    const isNew = this.putUncounted(key, keyLength, value, valueLength)
+    if (isNew) this.addEntries(1)
+    return isNew
+  }
+
+  /** The same for many puts in a row, whose new keys the caller counts, and adds by `addEntries` in the same transaction. */
+  putUncounted(key: Buffer, keyLength: number, value: Uint8Array, valueLength: number): boolean {
     if (keyLength > MAX_KEY_BYTES) {
       throw new DaxkvError('KEY_TOO_LONG', `the key takes ${keyLength} bytes, the limit is ${MAX_KEY_BYTES}`, {
         limit: MAX_KEY_BYTES,
@@ -134,7 +145,6 @@ export class Tree {
       return false
     }
     insertEntry(this, ~at, words, keyLength, value, valueLength)
-    this.addEntries(1)
     return true
   }
 
@@ -149,16 +159,20 @@ export class Tree {
    */
   private descendAgain(key: Int32Array, keyLength: number): number {
     const { space } = this
-    if (this.pathVersion === this.version && this.pathGeneration === space.generation) {
+    const isCurrent = this.pathVersion === this.version && this.pathGeneration === space.generation
+    // Where it fails again and again it is tried now and then.
+    if (isCurrent && (this.strays < MANY_STRAYS || ++this.strays % MANY_STRAYS === 0)) {
       const leaf = this.pathPages[this.pathDepth]
       space.stage(leaf)
       const { view, base } = space
       const at = searchNode(view, base, leaf, 0, key, keyLength)
       // In front of the first entry the key may belong to the leaf on the left, behind the last one to that on the right.
       if (at >= 0 || (~at !== 0 && (this.pathIsRightmost || ~at < nodeCount(view, base)))) {
+        this.strays = 0
         this.pathIndexes[this.pathDepth] = at < 0 ? ~at : at
         return at
       }
+      this.strays++
     }
     return this.descend(key, keyLength, true)
   }
