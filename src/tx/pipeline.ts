@@ -101,7 +101,8 @@ export class Pipeline {
   ) {
     // A record of that many pages fits half of the ring, so that the next one can be written while it is in flight.
     this.frameLimit = Math.max(8, Math.min(options.ringPages >>> 1, options.stagingFrames >>> 2))
-    this.behindLimit = BEHIND_GROUPS * this.frameLimit
+    // A transaction still finds most of what it may stage.
+    this.behindLimit = Math.min(BEHIND_GROUPS * this.frameLimit, options.stagingFrames >>> 2)
     this.relaxedIntervalMs = options.relaxedIntervalMs
     space.catchUp = () => {
       this.catchUp()

@@ -16,7 +16,7 @@ interface Behind {
 
 function makeStore(image?: Uint8Array, options: EngineOptions = {}): Behind {
   const memory = new KeptMemory({
-    sizeBytes: image?.length ?? 1024 * 1024,
+    sizeBytes: image?.length ?? options.initialSizeBytes ?? 1024 * 1024,
     segmentShift: 12,
     granularity: 'page',
     record: true,
@@ -116,6 +116,27 @@ test('groups that nobody reads in between store each page once', async () => {
   assert.ok(lines.size > 0)
   assert.deepEqual(new Set(lines.values()), new Set([1]))
   assert.equal(engine.space.behind, false)
+})
+
+test('what waits to be applied leaves most of the staging limit to transactions', async () => {
+  const log = 1024 * 1024
+  const behind = makeStore(undefined, { stagingLimitBytes: 1024 * 1024, logSizeBytes: log, initialSizeBytes: 4 * log })
+  const { store, engine, memory } = behind
+  // 256 frames may be staged, in chunks of 128.
+  for (let key = 0; key < 4000; key++) store.put(key, 'x'.repeat(100), { durability: 'relaxed' })
+  store.flushSync()
+  let most = 0
+  for (let group = 0; group < 40; group++) {
+    const puts = Array.from({ length: 12 }, (_, i) => store.putAsync((group * 389 + i * 331) % 4000, group))
+    await acknowledged(behind, puts)
+    memory.endDataSync()
+    most = Math.max(most, engine.space.frameCount)
+  }
+  store.transaction(() => {
+    for (let key = 0; key < 4000; key += 40) store.put(key, 'transaction')
+  })
+  assert.ok(most > 40 && most < 128, String(most))
+  assert.equal(store.get(40), 'transaction')
 })
 
 test('an event loop with nothing to do applies what is behind', async () => {

@@ -1,5 +1,5 @@
 /** Device-mapper below a store of granularity page: a recorder of all writes, and a disk that fails or lies. */
-import { writeFileSync } from 'node:fs'
+import { closeSync, fdatasyncSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { DaxkvError, open } from '../../../src/index.js'
 import type { Key, Store } from '../../../src/index.js'
 import { acknowledge, report, result } from './channel.js'
@@ -46,6 +46,7 @@ export function flakey(seed: number): void {
   const size = sectors('/dev/vda')
   const linear = `0 ${size} linear /dev/vda 0`
   dmsetup('create', 'flakey', '--table', linear)
+  eachOpenFileIsTold(size, linear)
   for (const [feature, judge] of [
     ['error_writes', afterErrors],
     ['drop_writes', afterDrops],
@@ -65,6 +66,45 @@ export function flakey(seed: number): void {
     unmount(DIRECTORY)
   }
   dmsetup('remove', 'flakey')
+}
+
+/**
+ * What checkpoints beside commits rely on: a failed write-back is told to every open file of the file, whoever of them has synced
+ * first; and to one that is synced only after another one has been told.
+ */
+function eachOpenFileIsTold(size: string, linear: string): void {
+  const name = 'dm-flakey error_writes, two open files'
+  makeFileSystem('/dev/mapper/flakey', 'ext4')
+  mountAt('/dev/mapper/flakey', DIRECTORY, 'ext4', 'rw')
+  try {
+    const file = `${DIRECTORY}/file`
+    const first = openSync(file, 'w+')
+    const page = Buffer.alloc(4096, 1)
+    writeSync(first, page, 0, page.length, 0)
+    fdatasyncSync(first)
+    const second = openSync(`/proc/self/fd/${first}`, 'r+')
+    replaceTable(`0 ${size} flakey /dev/vda 0 0 3600 1 error_writes`)
+    writeSync(first, page.fill(2), 0, page.length, 0)
+    // The second sync finds the page clean, and is told all the same.
+    const told = [second, first, second].map(syncError)
+    closeSync(second)
+    closeSync(first)
+    const ok = told[0] === 'EIO' && told[1] === 'EIO'
+    result(name, ok, `the data sync: ${told[0]}, the commit after it: ${told[1]}, again: ${told[2]}`)
+  } catch (error) {
+    result(name, false, message(error))
+  }
+  unmount(DIRECTORY)
+  replaceTable(linear)
+}
+
+function syncError(fd: number): string {
+  try {
+    fdatasyncSync(fd)
+    return 'no error'
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? message(error)
+  }
 }
 
 /** Without freezing: what has not been written yet is to meet the new table. */
