@@ -37,6 +37,8 @@ int async_finish(struct binding *binding, enum async_kind kind) {
 }
 
 void async_finish_all(struct binding *binding) {
+  struct async_call *preparation = binding->async[ASYNC_PREPARATION];
+  if (preparation != NULL) task_cancel(preparation->task);
   for (int kind = 0; kind < ASYNC_KINDS; kind++) (void)async_finish(binding, (enum async_kind)kind);
 }
 

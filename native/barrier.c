@@ -17,10 +17,9 @@
  * interrupt; the next store to each of them faults either way. JavaScript reads through another mapping. A hint: what fails is not
  * missed.
  */
-static void unmap_all_pages(const struct pool *pool) {
+static void unmap_all_pages(const struct pool *pool, uint32_t segment_count) {
   if (pool->granularity != GRANULARITY_PAGE) return;
-  uint32_t count = atomic_load(&pool->segment_count);
-  for (uint32_t index = 0; index < count; index++) {
+  for (uint32_t index = 0; index < segment_count; index++) {
     sys.advise(pool->segments[index].write, pool_segment_bytes(pool), MADV_DONTNEED);
   }
 }
@@ -28,7 +27,8 @@ static void unmap_all_pages(const struct pool *pool) {
 static int sync_stored_pages(struct task *task) {
   const struct barrier *barrier = (const struct barrier *)task;
   if (barrier->address == NULL) {
-    unmap_all_pages(barrier->pool);
+    /* No growth comes before a barrier has ended. */
+    unmap_all_pages(barrier->pool, atomic_load(&barrier->pool->segment_count));
     return sys.fdatasync(barrier->pool->fd) == 0 ? 0 : errno;
   }
   if (barrier->pool->granularity == GRANULARITY_PAGE && barrier->length >= UNMAP_MIN_BYTES) {
@@ -38,9 +38,9 @@ static int sync_stored_pages(struct task *task) {
 }
 
 static int sync_data(struct task *task) {
-  const struct pool *pool = ((const struct data_sync *)task)->pool;
-  unmap_all_pages(pool);
-  return sys.fdatasync(pool->data_fd) == 0 ? 0 : errno;
+  const struct data_sync *sync = (const struct data_sync *)task;
+  unmap_all_pages(sync->pool, sync->segment_count);
+  return sys.fdatasync(sync->pool->data_fd) == 0 ? 0 : errno;
 }
 
 int data_sync_start(struct data_sync *sync, struct pool *pool) {
@@ -48,6 +48,7 @@ int data_sync_start(struct data_sync *sync, struct pool *pool) {
   int error = task_init(&sync->task, sync_data);
   if (error != 0) return error;
   sync->pool = pool;
+  sync->segment_count = atomic_load(&pool->segment_count);
   pool->control->counters[COUNT_FENCES] += 1;
   pool->control->counters[COUNT_SYNCS] += 1;
   cpu_fence();

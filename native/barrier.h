@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "task.h"
 
@@ -28,6 +29,8 @@ struct barrier {
 struct data_sync {
   struct task task;
   const struct pool *pool;
+  /* Those that were mapped when it began: a growth may map more beside it, and unmap those again. */
+  uint32_t segment_count;
 };
 
 /* EBADF where the pool has no second open file. Returns an errno. */

@@ -160,7 +160,7 @@ static bool is_gathered(uint32_t opcode) { return opcode == OP_APPLY; }
 void executor_run(struct pool *pool) {
   uint64_t words = pool->control->call.words;
   if (!validate_program(pool, words)) return;
-  uint32_t faults_before = atomic_load(&pool->faults.seen);
+  pool->faults_before = atomic_load(&pool->faults.seen);
   pool->control->counters[COUNT_PROGRAMS] += 1;
   for (uint64_t at = 0; at < words;) {
     const uint32_t *words_at = pool->program + at;
@@ -175,7 +175,7 @@ void executor_run(struct pool *pool) {
       return;
     }
     /* Before the next operation: an image read as zeros must not be relied on by the stores that follow a fence. */
-    if (atomic_load(&pool->faults.seen) != faults_before) {
+    if (atomic_load(&pool->faults.seen) != pool->faults_before) {
       page_writes_drop(pool);
       set_media_status(pool, at);
       return;

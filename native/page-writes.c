@@ -101,6 +101,11 @@ int page_writes_now(struct pool *pool, const uint8_t *bytes, uint64_t length, ui
   while (length > 0) {
     ssize_t written = sys.pwrite(pool->fd, bytes, length, (off_t)offset);
     if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EFBIG) {
+      /* RLIMIT_FSIZE is below the size the file has already: stores do not lengthen it. The stretch lies in one segment. */
+      memcpy(pool_write_page(pool, (uint32_t)(offset >> PAGE_SHIFT)) + offset % PAGE_BYTES, bytes, length);
+      return 0;
+    }
     if (written <= 0) return written < 0 ? errno : EIO;
     bytes += written;
     length -= (uint64_t)written;
@@ -124,12 +129,12 @@ static void fill_gaps(const struct pool *pool, uint8_t *bytes, uint32_t page_id,
 }
 
 /* Writes the lines of the mask, and those between them, from `bytes`, which has room for the page. */
-static int write_page(struct pool *pool, uint32_t page_id, uint64_t mask, uint8_t *bytes, uint32_t faults_before) {
+static int write_page(struct pool *pool, uint32_t page_id, uint64_t mask, uint8_t *bytes) {
   unsigned first = (unsigned)__builtin_ctzll(mask), last = 63u - (unsigned)__builtin_clzll(mask);
   uint64_t span = (UINT64_MAX >> (63u - last)) & (UINT64_MAX << first);
   fill_gaps(pool, bytes, page_id, span & ~mask);
   /* Read as zeros: nothing of it may be written. The executor tells. */
-  if (atomic_load(&pool->faults.seen) != faults_before) return 0;
+  if (atomic_load(&pool->faults.seen) != pool->faults_before) return 0;
   size_t at = (size_t)first * LINE_BYTES;
   return page_writes_now(pool, bytes + at, (size_t)(last - first + 1) * LINE_BYTES, ((uint64_t)page_id << PAGE_SHIFT) + at);
 }
@@ -141,18 +146,17 @@ int page_writes_page(struct pool *pool, uint32_t page_id, uint64_t mask, const u
     size_t at = (size_t)__builtin_ctzll(left) * LINE_BYTES;
     memcpy(bytes + at, page + at, LINE_BYTES);
   }
-  return write_page(pool, page_id, mask, bytes, atomic_load(&pool->faults.seen));
+  return write_page(pool, page_id, mask, bytes);
 }
 
 int page_writes_flush(struct pool *pool) {
   struct page_writes *writes = pool->page_writes;
   if (writes == NULL || writes->count == 0) return 0;
-  uint32_t faults_before = atomic_load(&pool->faults.seen);
   uint32_t count = writes->count;
   int error = 0;
   for (uint32_t number = 0; number < count && error == 0; number++) {
     uint64_t mask = writes->masks[number];
-    if (mask != 0) error = write_page(pool, writes->page_ids[number], mask, writes->bytes[number], faults_before);
+    if (mask != 0) error = write_page(pool, writes->page_ids[number], mask, writes->bytes[number]);
   }
   page_writes_drop(pool);
   return error;

@@ -123,6 +123,8 @@ struct pool {
   uint32_t chunk_capacity;
   struct dirty_range dirty;
   struct fault_queue faults;
+  /* Faults seen when the program under way began: since one more, what was read may be made up. */
+  uint32_t faults_before;
   struct page_span *spans;
   /* Where a record of many pages is put together before it is written to the file. */
   uint8_t *record_bytes;

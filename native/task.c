@@ -1,5 +1,7 @@
 #include "task.h"
 
+#include <errno.h>
+
 int task_init(struct task *task, int (*work)(struct task *task)) {
   int error = pthread_mutex_init(&task->mutex, NULL);
   if (error != 0) return error;
@@ -32,6 +34,15 @@ void task_run(struct task *task) {
   task->in_background = pthread_equal(pthread_self(), task->starter) == 0;
   task->state = TASK_ENDED;
   pthread_cond_broadcast(&task->ended);
+  pthread_mutex_unlock(&task->mutex);
+}
+
+void task_cancel(struct task *task) {
+  pthread_mutex_lock(&task->mutex);
+  if (task->state == TASK_QUEUED) {
+    task->state = TASK_ENDED;
+    task->error = ECANCELED;
+  }
   pthread_mutex_unlock(&task->mutex);
 }
 

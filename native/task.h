@@ -30,6 +30,9 @@ void task_run(struct task *task);
 
 bool task_has_ended(struct task *task);
 
+/* Work nobody has begun is not done at all: its error is ECANCELED. */
+void task_cancel(struct task *task);
+
 /* Waits until the work is done (doing it, if nobody has begun to) and returns its errno. */
 int task_wait(struct task *task);
 

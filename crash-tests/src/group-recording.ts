@@ -37,6 +37,8 @@ export interface GroupRecordOptions {
   readonly engineOptions: NonNullable<WorkloadOptions['engineOptions']>
   /** Kinds of steps, drawn from at random after the first. Default: all there are. */
   readonly kinds?: readonly StepKind[]
+  /** From 64 on growth is prepared ahead. Default 8. */
+  readonly growthStepPages?: number
   /** False: checkpoints take a barrier of their own, as where the executor cannot sync beside those. Default true. */
   readonly syncsBeside?: boolean
   /** Called after each step. */
@@ -69,7 +71,7 @@ export async function recordGroups(options: GroupRecordOptions): Promise<GroupRe
     { memory },
     {
       random: new Random(options.seed + 1000),
-      growthStepPages: 8,
+      growthStepPages: options.growthStepPages ?? 8,
       engineOptions: options.engineOptions,
       commitAs: () => pick(random, options.weights),
       hooks: {

@@ -348,10 +348,11 @@ export const MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: 'tx/growth.ts',
-        find: `this.extend(Math.max(wished, required), required)
+        find: `this.extend(this.wishedCapacity(old, required), required)
     this.publish(old, this.memory.sizeBytes / PAGE_BYTES, committer)`,
-        replace: `this.publish(old, Math.max(wished, required), committer)
-    this.extend(Math.max(wished, required), required)`,
+        replace: `const wished = this.wishedCapacity(old, required)
+    this.publish(old, wished, committer)
+    this.extend(wished, required)`,
       },
     ],
   },

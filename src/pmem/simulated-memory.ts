@@ -240,6 +240,17 @@ export class SimulatedMemory implements PersistentMemory {
     return this.#runner.verifyPage(pageId)
   }
 
+  /** Nothing is written ahead: `grow` does all of it, as after a preparation that was lost. */
+  prepareGrowth(newSizeBytes: number, ended: (prepared: boolean) => void): boolean {
+    this.#checkOpen()
+    const size = this.#sizeBytes
+    if (newSizeBytes <= size) return false
+    setImmediate(() => {
+      if (!this.#closed && this.#sizeBytes === size) ended(true)
+    })
+    return true
+  }
+
   grow(newSizeBytes: number): void {
     this.#checkOpen()
     checkSize(newSizeBytes)

@@ -391,7 +391,14 @@ export class Engine implements IdleHost {
   /** Between groups: grows before they meet the end of the pool, where that takes no longer than one of them. */
   private growAhead(): void {
     const { growth } = this
-    if (growth.isPrepared && this.depthNow === 0) this.grow(1)
+    if (growth.isPrepared && this.depthNow === 0) {
+      try {
+        this.grow(1)
+      } catch (error) {
+        // Nobody has asked for it yet: who needs the pages will be told why there are none.
+        if (isPersistFailure(error)) throw error
+      }
+    }
     if (this.allocator.pagesAhead < growth.lowPages) growth.prepare()
   }
 

@@ -79,9 +79,10 @@ export class Growth {
         { path: this.path, limit: limit * PAGE_BYTES, actual: required * PAGE_BYTES },
       )
     }
-    this.ahead = 'none'
+    this.ahead = 'failed'
     this.extend(this.wishedCapacity(old, required), required)
     this.publish(old, this.memory.sizeBytes / PAGE_BYTES, committer)
+    this.ahead = 'none'
     this.count++
   }
 

@@ -444,6 +444,7 @@ export class PageSpace {
 
   /** All lines in which a frame differs from the pool are being stored there. */
   stored(frame: number): void {
+    this.committedEpoch++
     this.unappliedLo[frame] = 0
     this.unappliedHi[frame] = 0
     this.flags[frame] &= ~FRAME_LOGGED

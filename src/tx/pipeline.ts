@@ -61,8 +61,8 @@ export interface PipelineHost {
 /** So many times the pages of the largest group may wait to be applied: 24 MiB with a log of 16 MiB. */
 const BEHIND_GROUPS = 3
 
-/** Pages stored while a barrier is under way: about as long as that takes. */
-const PAGES_AHEAD = 512
+/** Most pages stored while a barrier is under way: about as long as that takes. */
+const MAX_PAGES_AHEAD = 512
 
 export class Pipeline {
   private group: Settlements | undefined
@@ -89,6 +89,8 @@ export class Pipeline {
   private readonly frameLimit: number
   /** With more than this the pool does not stay behind. */
   private readonly behindLimit: number
+  /** See `MAX_PAGES_AHEAD`; fewer with a short log. */
+  private readonly pagesAhead: number
   private readonly relaxedIntervalMs: number
 
   constructor(
@@ -101,6 +103,7 @@ export class Pipeline {
   ) {
     // A record of that many pages fits half of the ring, so that the next one can be written while it is in flight.
     this.frameLimit = Math.max(8, Math.min(options.ringPages >>> 1, options.stagingFrames >>> 2))
+    this.pagesAhead = Math.min(MAX_PAGES_AHEAD, this.frameLimit >>> 2)
     // A transaction still finds most of what it may stage.
     this.behindLimit = Math.min(BEHIND_GROUPS * this.frameLimit, options.stagingFrames >>> 2)
     this.relaxedIntervalMs = options.relaxedIntervalMs
@@ -242,7 +245,7 @@ export class Pipeline {
     this.memory.finishBarrier()
     this.barrierHasEnded(barrier)
     // Its end would have seen to what has been collected meanwhile; who waited for it may be an operation that fails yet.
-    if (this.group !== undefined || this.waiting.length !== 0 || this.anchor !== 'none') this.schedule()
+    if (this.group !== undefined || this.waiting.length !== 0 || this.anchor !== 'none' || this.isBehind) this.schedule()
   }
 
   /** Makes every record durable and applies it, and finishes a checkpoint under way; what is collected stays staged. */
@@ -325,7 +328,8 @@ export class Pipeline {
 
   /** Drops what is staged no more, at the end of a transaction. */
   tidy(): void {
-    if (this.host.inTransaction() || this.space.frameCount === 0) return
+    // While the pool is behind the frames are what a savepoint stands on, and what is freed under it is pinned.
+    if (this.host.inTransaction() || this.space.frameCount === 0 || this.isBehind) return
     this.space.sweep()
     this.recordedFrames = 0
     this.host.moved()
@@ -381,7 +385,11 @@ export class Pipeline {
       if (this.isBusyOrStopped()) return
       if (this.group !== undefined && !this.writeGroup()) return
       if (this.hasUndurable || this.anchor === 'stored') this.startBarrier('log')
-      else this.acknowledge()
+      else {
+        this.acknowledge()
+        // A flush was all there was.
+        if (this.isBehind) this.schedule()
+      }
     } catch (error) {
       this.host.poison(error as DaxkvError)
     }
@@ -502,7 +510,7 @@ export class Pipeline {
     }
     this.memory.startBarrier(barrier === 'data', this.onBarrierEnd)
     // While the disk works there is often nothing else to do.
-    if (barrier === 'log' && this.isBehind && this.committer.checkpointIsNear) this.committer.applySome(PAGES_AHEAD)
+    if (barrier === 'log' && this.isBehind && this.committer.checkpointIsNear) this.committer.applySome(this.pagesAhead)
   }
 
   private readonly onBarrierEnd = (error: DaxkvError | undefined): void => {
@@ -516,8 +524,7 @@ export class Pipeline {
     this.barrier = 'none'
     try {
       this.barrierHasEnded(barrier)
-      // Frames are moved together only when they are few.
-      if (!this.isBehind) this.tidy()
+      this.tidy()
       // Now, when nothing is staged.
       if (this.group === undefined) this.host.growAhead()
     } catch (failure) {

@@ -148,6 +148,14 @@ test('an event loop with nothing to do applies what is behind', async () => {
   assert.equal(store.get(0), 3)
 })
 
+test('a flush that has nothing to wait for leaves nothing behind', async () => {
+  const { store, engine } = await storeBehind(2)
+  await store.flush()
+  await turn()
+  await turn()
+  assert.equal(engine.space.behind, false)
+})
+
 test('an iterator that was open before goes on with what is acknowledged', async () => {
   const behind = await storeBehind(1)
   const { store } = behind

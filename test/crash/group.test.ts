@@ -19,6 +19,7 @@ const MIXTURES = [
     weights: { sync: 1, relaxed: 0, group: 3 },
     syncsBeside: false,
   },
+  { name: 'groups that grow ahead', logPages: 12, weights: { sync: 0, relaxed: 0, group: 1 }, growthStepPages: 64 },
   { name: 'relaxed commits', logPages: 12, weights: { sync: 0, relaxed: 1, group: 0 } },
   { name: 'relaxed and synchronous commits', logPages: 24, weights: { sync: 1, relaxed: 5, group: 0 } },
   { name: 'groups, relaxed and synchronous commits', logPages: 20, weights: { sync: 1, relaxed: 3, group: 3 } },

@@ -186,9 +186,9 @@ const WAITS: Readonly<Record<Protocol, Readonly<Partial<Record<AceOperation, [fe
     abort: [0, 0],
     nestedAbort: [1, 0],
     largeValue: [1, 0],
-    // A value longer than what is logged waits twice, the growth once, and the anchor of a checkpoint under way once.
-    grow: [4, 0],
-    // Of the anchor, again.
+    // A value longer than what is logged waits twice, the growth once; not for a checkpoint under way.
+    grow: [3, 0],
+    // Of its anchor.
     checkpoint: [1, 0],
     reopen: [4, 2],
   },

@@ -3,7 +3,15 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import os from 'node:os'
 import { test } from 'node:test'
-import { OP_FENCE, OP_RECORD, OP_STORE, OP_STORE_LAZY, PAGE_BYTES, RECORD_REDO } from '../../src/pmem/program.js'
+import {
+  OP_APPLY,
+  OP_FENCE,
+  OP_RECORD,
+  OP_STORE,
+  OP_STORE_LAZY,
+  PAGE_BYTES,
+  RECORD_REDO,
+} from '../../src/pmem/program.js'
 import type { NativeMemory } from '../../src/pmem/native-memory.js'
 import { FOLDERS, hasCode, readFilePage, runWords, stagingFrame, withPool } from './native-support.js'
 
@@ -32,7 +40,7 @@ for (const folder of FOLDERS) {
 }
 
 test('a growth that comes before the preparation has ended waits for it', async () => {
-  await withPool({ pages: 8 }, ({ memory, file }) => {
+  await withPool({ pages: 8 }, async ({ memory, file }) => {
     let told = 0
     assert.equal(
       memory.prepareGrowth(4096 * PAGE_BYTES, () => told++),
@@ -41,6 +49,7 @@ test('a growth that comes before the preparation has ended waits for it', async 
     memory.grow(16 * PAGE_BYTES)
     assert.equal(memory.sizeBytes, 16 * PAGE_BYTES)
     assert.equal(fs.statSync(file).size, 4096 * PAGE_BYTES)
+    await new Promise((resolve) => setTimeout(resolve, 20))
     assert.equal(told, 0)
   })
 })
@@ -134,6 +143,20 @@ test('a record is not written behind the end of a file that was cut short', asyn
     const record = [OP_RECORD, RECORD_REDO, 40, 4, 1, 0, 1, 0, 5, 6, 0, 1, 9, 0, 1, 0]
     assert.throws(() => runWords(memory, record), hasCode('MEDIA_ERROR'))
     assert.equal(fs.statSync(file).size, 32 * PAGE_BYTES)
+  })
+})
+
+test('zeros read in place of a record that cannot be read reach no page', async () => {
+  await withPool({ pages: 64, forceGranularity: 'page' }, ({ memory, fd }) => {
+    stagingFrame(memory, 0).fill(0x11)
+    stagingFrame(memory, 1).fill(0x22)
+    const all = [0xffff_ffff, 0xffff_ffff]
+    runWords(memory, [OP_STORE, 9, 0, ...all, OP_FENCE])
+    runWords(memory, [OP_RECORD, RECORD_REDO, 40, 2, 1, 0, 1, 0, 5, 6, 0, 1, 9, 1, ...all, OP_FENCE])
+    // Its last two lines lie on the second page.
+    fs.ftruncateSync(fd, 41 * PAGE_BYTES)
+    assert.throws(() => runWords(memory, [OP_APPLY, 40, 2, 0]), hasCode('MEDIA_ERROR'))
+    assert.ok(readFilePage(fd, 9).every((byte) => byte === 0x11))
   })
 })
 
