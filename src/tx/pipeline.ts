@@ -8,9 +8,9 @@
  *     behind       durable and acknowledged, but still to be copied from the log to their places
  *     applied      copied; the ring keeps them until a checkpoint
  *
- * The pool may stay behind as long as nobody reads it: groups that touch the same pages again and again then write each of them once.
- * A plain read has them applied first (`PageSpace.behind`), and so has whoever needs the pool as it should be: a checkpoint, growth, a
- * synchronous commit, an idle event loop. Transactions read the tip, which is ahead in any case.
+ * The pool may stay behind as long as nobody reads it: groups that touch the same pages again and again then write each of
+ * them once. A plain read has them applied first (`PageSpace.behind`), and so has whoever needs the pool as it should be: a
+ * checkpoint, growth, a synchronous commit, an idle event loop. Transactions read the tip, which is ahead in any case.
  *
  * Order, and what a crash in between leaves:
  * - A record is written whole before its barrier starts: a crash leaves a prefix of the records, none of which was applied.
@@ -20,10 +20,11 @@
  *   overwritten by the lines that older records have for it.
  * - One barrier at a time, because the kernel tells a failed write-back to only one of two msyncs: a synchronous commit
  *   waits for the one under way, takes over what is collected, and makes all of it durable with one msync of its own.
- * - A checkpoint makes the data of what has been applied durable, beside barriers where the executor can do that and else with one of
- *   its own; then an anchor says so, durable with the barrier after that; only then is the ring free. What is stored
- *   while its data is being written may or may not be part of it: the records it comes from lie behind that anchor, and are replayed. While the anchor is being written at most one record is not durable: with more, a
- *   torn anchor could not be told from a rotten one (`refuseRottenAnchor`).
+ * - A checkpoint makes the data of what has been applied durable, beside barriers where the executor can do that and else with
+ *   one of its own; then an anchor says so, durable with the barrier after that; only then is the ring free. What is stored
+ *   while its data is being written may or may not be part of it: the records it comes from lie behind that anchor, and are
+ *   replayed. While the anchor is being written at most one record is not durable: with more, a torn anchor could not be told
+ *   from a rotten one (`refuseRottenAnchor`).
  */
 import type { DaxkvError } from '../errors.js'
 import type { PersistentMemory } from '../pmem/persistent-memory.js'
@@ -245,7 +246,8 @@ export class Pipeline {
     this.memory.finishBarrier()
     this.barrierHasEnded(barrier)
     // Its end would have seen to what has been collected meanwhile; who waited for it may be an operation that fails yet.
-    if (this.group !== undefined || this.waiting.length !== 0 || this.anchor !== 'none' || this.isBehind) this.schedule()
+    if (this.group !== undefined || this.waiting.length !== 0 || this.anchor !== 'none' || this.isBehind)
+      this.schedule()
   }
 
   /** Makes every record durable and applies it, and finishes a checkpoint under way; what is collected stays staged. */
