@@ -14,9 +14,6 @@
 /* Room for a small transaction; JavaScript asks for more when it needs it. */
 #define PROGRAM_WORDS_FIRST 4096u
 #define POPULATED_FROM_CHUNK 4u
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 /*
  * Memory that JavaScript sees comes in whole pages of its own: aligned to cache lines, zeroed, and never a neighbour

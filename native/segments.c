@@ -12,10 +12,6 @@
 #ifndef MAP_SYNC
 #define MAP_SYNC 0x80000
 #endif
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#define MADV_POPULATE_WRITE 23
-#endif
 
 int segments_probe_map_sync(int fd, bool read_only) {
   int protection = read_only ? PROT_READ : PROT_READ | PROT_WRITE;

@@ -8,8 +8,15 @@
 #include <fcntl.h>
 #include <linux/fiemap.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+/* Advice of Linux 5.14, which older headers do not know; older kernels refuse it. */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
 
 struct syscalls {
   void *(*map)(void *address, size_t length, int protection, int flags, int fd, off_t offset);
