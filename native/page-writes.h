@@ -1,6 +1,6 @@
 /*
  * Lines on their way to their places under granularity page. Stored through the mapping, the first one on a page after each
- * write-back costs a page fault, two to ten times what a system call does; so lines are gathered here, page by page, and each page
+ * write-back costs a page fault, two to six times what a system call does; so lines are gathered here, page by page, and each page
  * is written by one `pwrite`, however many records have lines for it. The mappings show what is written: both are the page cache.
  */
 #ifndef DAXKV_PAGE_WRITES_H
@@ -15,8 +15,8 @@ struct page_writes;
 /* Takes the lines of the mask, which follow each other at `lines`. Later ones replace earlier ones. Returns an errno. */
 int page_writes_take(struct pool *pool, uint32_t page_id, uint64_t mask, const uint8_t *lines);
 /*
- * Whether the lines of a page are better written than stored through the mapping: always but under granularity page, and there
- * the first times after a write-back. A page that is stored to again and again is worth its fault.
+ * Whether the lines of a page are better written than stored through the mapping: under granularity page, the first times after a
+ * write-back. A page that is stored to again and again is worth its fault.
  */
 bool page_writes_are_better(struct pool *pool, uint32_t page_id);
 /* The kernel has written everything back: stores through the mapping fault again. */

@@ -52,7 +52,7 @@ export class DeferredPuts {
     const keyWords = wordsOf(keyLength)
     const needed = keyWords + wordsOf(valueLength)
     if (this.count !== 0 && (this.count === this.capacity || this.usedWords + needed > ARENA_WORDS)) {
-      if (this.count < MAX_PUTS) engine.batchIsFull()
+      if (this.count < MAX_PUTS) engine.batchIsFull(MAX_PUTS)
       engine.stageDeferred()
       engine.usable()
     }

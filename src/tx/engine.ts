@@ -49,8 +49,6 @@ const FRAMES = 1024
 const TIP_FRAMES = 8192
 /** Free pages left for branches that split while deferred puts are staged. */
 const SPARE_PAGES = 24
-/** With fewer pages batches of deferred puts are cut short. */
-const FEW_PAGES = 1024 + SPARE_PAGES
 
 export type { Durability, EngineOptions, EngineStats } from './engine-options.js'
 
@@ -227,9 +225,9 @@ export class Engine implements IdleHost {
     }
   }
 
-  /** Fewer puts than might have been were deferred: if that is for want of free pages, there will soon be more of them. */
-  batchIsFull(): void {
-    if (this.allocator.pagesAhead < FEW_PAGES) this.growth.prepare()
+  /** Fewer puts than so many could be deferred: if that is for want of free pages, there will soon be more of them. */
+  batchIsFull(most: number): void {
+    if (this.allocator.pagesAhead < most + SPARE_PAGES) this.growth.prepare()
   }
 
   /** Begins one operation of the group being collected. It ends with `endOperation`, or `abort`. */

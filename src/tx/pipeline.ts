@@ -63,7 +63,7 @@ export interface PipelineHost {
 const BEHIND_GROUPS = 3
 
 /** Most pages stored while a barrier is under way: about as long as that takes. */
-const MAX_PAGES_AHEAD = 512
+const MAX_STORED_AHEAD = 512
 
 export class Pipeline {
   private group: Settlements | undefined
@@ -90,8 +90,8 @@ export class Pipeline {
   private readonly frameLimit: number
   /** With more than this the pool does not stay behind. */
   private readonly behindLimit: number
-  /** See `MAX_PAGES_AHEAD`; fewer with a short log. */
-  private readonly pagesAhead: number
+  /** See `MAX_STORED_AHEAD`; fewer with a short log. */
+  private readonly storedAhead: number
   private readonly relaxedIntervalMs: number
 
   constructor(
@@ -104,7 +104,7 @@ export class Pipeline {
   ) {
     // A record of that many pages fits half of the ring, so that the next one can be written while it is in flight.
     this.frameLimit = Math.max(8, Math.min(options.ringPages >>> 1, options.stagingFrames >>> 2))
-    this.pagesAhead = Math.min(MAX_PAGES_AHEAD, this.frameLimit >>> 2)
+    this.storedAhead = Math.min(MAX_STORED_AHEAD, this.frameLimit >>> 2)
     // A transaction still finds most of what it may stage.
     this.behindLimit = Math.min(BEHIND_GROUPS * this.frameLimit, options.stagingFrames >>> 2)
     this.relaxedIntervalMs = options.relaxedIntervalMs
@@ -512,7 +512,8 @@ export class Pipeline {
     }
     this.memory.startBarrier(barrier === 'data', this.onBarrierEnd)
     // While the disk works there is often nothing else to do.
-    if (barrier === 'log' && this.isBehind && this.committer.checkpointIsNear) this.committer.applySome(this.pagesAhead)
+    if (barrier === 'log' && this.isBehind && this.committer.checkpointIsNear)
+      this.committer.applySome(this.storedAhead)
   }
 
   private readonly onBarrierEnd = (error: DaxkvError | undefined): void => {
