@@ -6,6 +6,7 @@
         'native/addon.c',
         'native/async-calls.c',
         'native/barrier.c',
+        'native/barrier-gate.c',
         'native/cpu.c',
         'native/executor.c',
         'native/extents.c',

@@ -23,14 +23,21 @@ struct async_call {
   napi_ref ended;
 };
 
+/* That it began has been counted. */
+static void count_syncs(const struct pool *pool, const struct async_call *call) {
+  uint32_t more = call->kind == ASYNC_DATA_SYNC ? call->of.data_sync.piece_syncs : 0;
+  pool->control->counters[COUNT_SYNCS] += more;
+  if (call->task->in_background) pool->control->counters[COUNT_BACKGROUND_SYNCS] += 1 + more;
+}
+
 int async_finish(struct binding *binding, enum async_kind kind) {
   struct async_call *call = binding->async[kind];
   if (call == NULL) return -1;
   int error = task_wait(call->task);
   if (kind == ASYNC_PREPARATION) {
     preparation_ended(&call->of.preparation, error);
-  } else if (call->task->in_background) {
-    binding->pool->control->counters[COUNT_BACKGROUND_SYNCS] += 1;
+  } else {
+    count_syncs(binding->pool, call);
   }
   binding->async[kind] = NULL;
   return error;

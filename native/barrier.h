@@ -15,8 +15,8 @@ struct pool;
 
 struct barrier {
   struct task task;
-  /* Of which it touches nothing but file and mapping. */
-  const struct pool *pool;
+  /* Of which it touches nothing but file, mapping and gate. */
+  struct pool *pool;
   /* What to msync; NULL: fdatasync of the whole file. */
   void *address;
   size_t length;
@@ -25,12 +25,20 @@ struct barrier {
 /*
  * A data sync: makes what has been stored to the whole file durable, beside barriers. It has an open file of its own, and the kernel
  * (from 4.13 on) tells a failed write-back once to each of them, so neither robs the other of its error.
+ *
+ * The disk is one, though: a barrier that begins behind the write-back of 30 MB waits for all of it. So pieces of the file that are
+ * known to be dirty are synced one by one first, and each lets one barrier pass.
  */
 struct data_sync {
   struct task task;
-  const struct pool *pool;
+  struct pool *pool;
   /* Those that were mapped when it began: a growth may map more beside it, and unmap those again. */
   uint32_t segment_count;
+  /* A bit for each piece of the file that may be dirty. */
+  uint64_t *pieces;
+  uint32_t piece_words;
+  /* Syncs of single pieces that were made. */
+  uint32_t piece_syncs;
 };
 
 /* EBADF where the pool has no second open file. Returns an errno. */

@@ -83,6 +83,7 @@ static int run_store_lazy(struct pool *pool, const uint32_t *words) {
   uint64_t mask = join_words(words + 3);
   if (page_writes_are_better(pool, words[1])) return page_writes_page(pool, words[1], mask, source);
   uint8_t *target = pool_write_page(pool, words[1]);
+  persist_note_lazy(pool, words[1]);
   if (mask == UINT64_MAX) {
     memcpy(target, source, PAGE_BYTES);
     return 0;
@@ -201,6 +202,7 @@ static void set_hash(struct pool *pool, uint64_t hash) {
 static void write_extent_page(struct pool *pool, uint32_t page_id, const uint8_t *bytes, size_t length) {
   uint8_t *target = pool_write_page(pool, page_id);
   if (pool->control->call.lazily != 0) {
+    persist_note_lazy(pool, page_id);
     memcpy(target, bytes, length);
     return;
   }

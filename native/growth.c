@@ -47,8 +47,9 @@ static void cut_back(int fd, uint64_t to) {
   if (sys.ftruncate(fd, (off_t)to) == 0) sys.fsync(fd);
 }
 
-/* [from, written) are zeros already, but not durable. */
+/* [from, written) are zeros already, and durable. */
 static int extend(int fd, uint64_t from, uint64_t written, uint64_t to) {
+  if (written == to) return 0;
   int error = write_zeros_without_signal(fd, written, to);
   if (error == 0 && sys.fsync(fd) != 0) error = errno;
   if (error != 0) cut_back(fd, from);
@@ -79,27 +80,44 @@ int pool_grow(struct pool *pool, uint64_t new_byte_length) {
 }
 
 /*
- * Only so that the fsync of the growth has nothing left to wait for; what fails is told by that one. Through a descriptor that was
- * opened for it: the kernel tells a failed write-back once to each open file, so no barrier under way is robbed of its error.
+ * In pieces, each on its way to the disk before the next: commits wait for the disk meanwhile, and need not wait for all of it. Only
+ * the fsync that follows counts.
  */
-static void write_back(int fd) {
-  int own = sys.reopen(fd);
-  if (own < 0) return;
-  (void)sys.fdatasync(own);
-  (void)sys.close(own);
+static int write_zeros_in_pieces(struct pool *pool, int fd, uint64_t from, uint64_t to) {
+  for (uint64_t at = from; at < to;) {
+    barrier_gate_let_pass(&pool->gate);
+    uint64_t end = to - at < PIECE_BYTES ? to : at + PIECE_BYTES;
+    int error = write_zeros_without_signal(fd, at, end);
+    if (error != 0) return error;
+    if (sys.write_back(fd, (off_t)at, (off_t)(end - at)) != 0 && errno != ENOSYS) return errno;
+    at = end;
+  }
+  return 0;
 }
 
+static int make_zeros_durable(struct pool *pool, int fd, uint64_t from, uint64_t to) {
+  int error = write_zeros_in_pieces(pool, fd, from, to);
+  if (error == 0 && sys.fsync(fd) != 0) error = errno;
+  return error;
+}
+
+/*
+ * Through a descriptor that was opened for it, before the first zero: the kernel tells a failed write-back once to each open file,
+ * so its fsync vouches for all of them, and no barrier under way is robbed of its error.
+ */
 static int prepare(struct task *task) {
   struct preparation *preparation = (struct preparation *)task;
-  const struct pool *pool = preparation->pool;
-  int error = write_zeros_without_signal(pool->fd, preparation->from, preparation->to);
+  struct pool *pool = preparation->pool;
+  int own = sys.reopen(pool->fd);
+  if (own < 0) return errno;
+  int error = make_zeros_durable(pool, own, preparation->from, preparation->to);
+  (void)sys.close(own);
   if (error != 0) {
     /* Not durably: that takes a growth, which tells why it fails. */
     (void)sys.ftruncate(pool->fd, (off_t)preparation->from);
     return error;
   }
-  write_back(pool->fd);
-  segments_populate(preparation->pool, preparation->from >> PAGE_SHIFT, preparation->to >> PAGE_SHIFT);
+  segments_populate(pool, preparation->from >> PAGE_SHIFT, preparation->to >> PAGE_SHIFT);
   return 0;
 }
 

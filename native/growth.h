@@ -12,9 +12,9 @@ struct pool;
 int growth_zero_fill(int fd, uint64_t from, uint64_t to);
 
 /*
- * The larger part of a growth, done ahead on another thread: zeros are written behind the capacity, where nobody looks, and are on
- * their way to the disk. The growth itself still makes them durable before it publishes them. A crash in between leaves a file
- * that is longer than its capacity, as a crash in the middle of a growth does.
+ * The larger part of a growth, done ahead on another thread: zeros are written behind the capacity, where nobody looks, and made
+ * durable, so that the growth itself has only to publish them. A crash in between leaves a file that is longer than its capacity,
+ * as a crash in the middle of a growth does.
  */
 struct preparation {
   struct task task;
@@ -27,7 +27,7 @@ struct preparation {
 /* EINVAL where the new pages do not lie in the segments that are mapped. Returns an errno. */
 int preparation_start(struct preparation *preparation, struct pool *pool, uint64_t new_byte_length);
 
-/* Has ended with this errno: what it has written need not be written again. */
+/* Has ended with this errno: what it has made durable need not be written again. */
 void preparation_ended(const struct preparation *preparation, int error);
 
 #endif

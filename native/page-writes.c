@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "persist.h"
 #include "pool.h"
 #include "syscalls.h"
 
@@ -135,6 +136,7 @@ static int write_page(struct pool *pool, uint32_t page_id, uint64_t mask, uint8_
   fill_gaps(pool, bytes, page_id, span & ~mask);
   /* Read as zeros: nothing of it may be written. The executor tells. */
   if (atomic_load(&pool->faults.seen) != pool->faults_before) return 0;
+  persist_note_lazy(pool, page_id);
   size_t at = (size_t)first * LINE_BYTES;
   return page_writes_now(pool, bytes + at, (size_t)(last - first + 1) * LINE_BYTES, ((uint64_t)page_id << PAGE_SHIFT) + at);
 }

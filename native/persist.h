@@ -36,10 +36,20 @@ static inline void persist_account_stream(struct pool *pool, uint32_t page_id, u
   pool->control->counters[COUNT_NON_TEMPORAL_LINES] += lines;
 }
 
+/* Nothing waits for these lines before the next data sync. */
+static inline void persist_note_lazy(const struct pool *pool, uint32_t page_id) {
+  if (pool->stored_pieces == NULL) return;
+  uint32_t piece = page_id >> PIECE_SHIFT;
+  pool->stored_pieces[piece / 64] |= (uint64_t)1 << piece % 64;
+}
+
 static inline int persist_sync_file(struct pool *pool) {
   pool->dirty.any = false;
   pool->control->counters[COUNT_SYNCS] += 1;
-  return sys.fdatasync(pool->fd) == 0 ? 0 : errno;
+  barrier_gate_enter(&pool->gate);
+  int error = sys.fdatasync(pool->fd) == 0 ? 0 : errno;
+  barrier_gate_leave(&pool->gate);
+  return error;
 }
 
 static inline int persist_sync_dirty(struct pool *pool) {
@@ -52,7 +62,10 @@ static inline int persist_sync_dirty(struct pool *pool) {
   pool->dirty.any = false;
   pool->control->counters[COUNT_SYNCS] += 1;
   size_t length = ((size_t)dirty.last_page - dirty.first_page + 1) << PAGE_SHIFT;
-  return sys.msync(pool_write_page(pool, dirty.first_page), length, MS_SYNC) == 0 ? 0 : errno;
+  barrier_gate_enter(&pool->gate);
+  int error = sys.msync(pool_write_page(pool, dirty.first_page), length, MS_SYNC) == 0 ? 0 : errno;
+  barrier_gate_leave(&pool->gate);
+  return error;
 }
 
 /* Every flush so far is durable before any later store. Returns an errno. */

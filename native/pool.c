@@ -11,9 +11,15 @@
 #include "segments.h"
 #include "syscalls.h"
 
+/* A bit for each piece of 16 TiB: 2 MiB of address space, like the table of segments. */
+#define PIECES_BYTES (((size_t)1 << (32 - PIECE_SHIFT)) / 8)
 /* Room for a small transaction; JavaScript asks for more when it needs it. */
 #define PROGRAM_WORDS_FIRST 4096u
-#define POPULATED_FROM_CHUNK 4u
+
+/* Chunks from this one on lie together in stretches that one huge page can back. */
+#define FIRST_CHUNK_IN_STRETCH 4u
+#define STRETCH_BYTES ((size_t)2 << 20)
+#define STRETCH_CHUNKS (STRETCH_BYTES / CHUNK_BYTES)
 
 /*
  * Memory that JavaScript sees comes in whole pages of its own: aligned to cache lines, zeroed, and never a neighbour
@@ -36,6 +42,13 @@ static int identify(struct pool *pool) {
   return 0;
 }
 
+/* Without them checkpoints take turns with commits. */
+static void prepare_data_syncs(struct pool *pool) {
+  pool->stored_pieces = map_private(PIECES_BYTES);
+  pool->other_pieces = map_private(PIECES_BYTES);
+  if (pool->stored_pieces != NULL && pool->other_pieces != NULL) pool->data_fd = sys.reopen(pool->fd);
+}
+
 static int acquire(struct pool *pool, const struct pool_options *options) {
   pool->control = map_private(PAGE_BYTES);
   pool->segments = map_private(SEGMENTS_MAX * sizeof *pool->segments);
@@ -46,8 +59,7 @@ static int acquire(struct pool *pool, const struct pool_options *options) {
   pool_replace_program(pool, &buffer);
   pool->fd = sys.duplicate(options->fd);
   if (pool->fd < 0) return errno;
-  /* Without it checkpoints take turns with commits. */
-  if (pool->granularity == GRANULARITY_PAGE && !pool->read_only) pool->data_fd = sys.reopen(pool->fd);
+  if (pool->granularity == GRANULARITY_PAGE && !pool->read_only) prepare_data_syncs(pool);
   error = identify(pool);
   if (error == 0) error = faults_watch(pool);
   /* One segment at least, so that callers always find a first view. */
@@ -71,12 +83,21 @@ static void release(struct pool *pool) {
   free(pool->record_bytes);
   pool->record_bytes = NULL;
   page_writes_release(pool);
+  unmap_private(pool->stored_pieces, PIECES_BYTES);
+  unmap_private(pool->other_pieces, PIECES_BYTES);
+  pool->stored_pieces = NULL;
+  pool->other_pieces = NULL;
   unmap_private(pool->program, pool->program_words * sizeof *pool->program);
   pool->program = NULL;
   unmap_private(pool->segments, SEGMENTS_MAX * sizeof *pool->segments);
   pool->segments = NULL;
   unmap_private(pool->control, PAGE_BYTES);
   pool->control = NULL;
+}
+
+static void discard(struct pool *pool) {
+  barrier_gate_destroy(&pool->gate);
+  free(pool);
 }
 
 int pool_open(const struct pool_options *options, struct pool **result) {
@@ -91,10 +112,15 @@ int pool_open(const struct pool_options *options, struct pool **result) {
   pool->page_count = options->byte_length >> PAGE_SHIFT;
   pool->lock_owner = options->lock_owner;
   atomic_flag_clear(&pool->faults.lock);
-  int error = acquire(pool, options);
+  int error = barrier_gate_init(&pool->gate);
+  if (error != 0) {
+    free(pool);
+    return error;
+  }
+  error = acquire(pool, options);
   if (error != 0) {
     release(pool);
-    free(pool);
+    discard(pool);
     return error;
   }
   pool->is_open = true;
@@ -114,7 +140,36 @@ void pool_close(struct pool *pool) {
 
 void pool_free(struct pool *pool) {
   pool_close(pool);
-  free(pool);
+  discard(pool);
+}
+
+/* Aligned to its length; NULL with errno where there is none. */
+static uint8_t *map_stretch(void) {
+  uint8_t *mapped = map_private(2 * STRETCH_BYTES);
+  if (mapped == NULL) return NULL;
+  size_t before = (STRETCH_BYTES - (uintptr_t)mapped % STRETCH_BYTES) % STRETCH_BYTES;
+  if (before > 0) unmap_private(mapped, before);
+  unmap_private(mapped + before + STRETCH_BYTES, STRETCH_BYTES - before);
+  return mapped + before;
+}
+
+static bool begins_stretch(uint32_t chunk) { return (chunk - FIRST_CHUNK_IN_STRETCH) % STRETCH_CHUNKS == 0; }
+
+/*
+ * Whoever stages a lot stages more. A fault for each frame costs more than most of what is done with it, so there is one for each
+ * stretch, where the kernel has a huge page for it, or one call for each chunk. Hints: what is refused costs time only.
+ */
+static uint8_t *chunk_in_stretch(const struct pool *pool) {
+  uint8_t *chunk;
+  if (begins_stretch(pool->chunk_count)) {
+    chunk = map_stretch();
+    if (chunk == NULL) return NULL;
+    (void)sys.advise(chunk, STRETCH_BYTES, MADV_HUGEPAGE);
+  } else {
+    chunk = pool->chunks[pool->chunk_count - 1] + CHUNK_BYTES;
+  }
+  (void)sys.advise(chunk, CHUNK_BYTES, MADV_POPULATE_WRITE);
+  return chunk;
 }
 
 int pool_add_chunk(struct pool *pool) {
@@ -127,16 +182,25 @@ int pool_add_chunk(struct pool *pool) {
     pool->chunks = chunks;
     pool->chunk_capacity = capacity;
   }
-  uint8_t *chunk = map_private(CHUNK_BYTES);
+  bool alone = pool->chunk_count < FIRST_CHUNK_IN_STRETCH;
+  uint8_t *chunk = alone ? map_private(CHUNK_BYTES) : chunk_in_stretch(pool);
   if (chunk == NULL) return errno;
-  /* Whoever stages that much stages more: all at once costs a fraction of a fault for each frame. A hint: old kernels refuse it. */
-  if (pool->chunk_count >= POPULATED_FROM_CHUNK) (void)sys.advise(chunk, CHUNK_BYTES, MADV_POPULATE_WRITE);
   pool->chunks[pool->chunk_count++] = chunk;
   return 0;
 }
 
 void pool_trim_chunks(struct pool *pool, uint32_t keep) {
-  while (pool->chunk_count > keep) unmap_private(pool->chunks[--pool->chunk_count], CHUNK_BYTES);
+  while (pool->chunk_count > keep) {
+    uint32_t last = --pool->chunk_count;
+    if (last < FIRST_CHUNK_IN_STRETCH) {
+      unmap_private(pool->chunks[last], CHUNK_BYTES);
+    } else if (begins_stretch(last)) {
+      unmap_private(pool->chunks[last], STRETCH_BYTES);
+    } else {
+      /* Others lie in the same stretch. The memory alone is given back. */
+      (void)sys.advise(pool->chunks[last], CHUNK_BYTES, MADV_DONTNEED);
+    }
+  }
 }
 
 int pool_allocate_program(size_t words, struct program_buffer *buffer) {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "barrier-gate.h"
 #include "faults.h"
 
 #define PAGE_BYTES 4096u
@@ -95,6 +96,10 @@ struct dirty_range {
   uint32_t last_page;
 };
 
+/* A data sync takes the file piece by piece: 1 MiB, which a disk writes in about a millisecond. */
+#define PIECE_SHIFT 8u
+#define PIECE_BYTES ((size_t)PAGE_BYTES << PIECE_SHIFT)
+
 /* A stretch of pages a record occupies; scratch of the validation. */
 struct page_span {
   uint64_t first;
@@ -111,7 +116,7 @@ struct pool {
   enum granularity granularity;
   unsigned segment_shift;
   uint64_t page_count;
-  /* Up to here zeros have been written for the next growth; 0, or not below the capacity. */
+  /* Up to here zeros for the next growth are durable; 0, or not below the capacity. */
   uint64_t prepared_bytes;
   struct segment *segments;
   _Atomic uint32_t segment_count;
@@ -122,6 +127,13 @@ struct pool {
   uint32_t chunk_count;
   uint32_t chunk_capacity;
   struct dirty_range dirty;
+  struct barrier_gate gate;
+  /*
+   * A bit for each piece of the file that lines were stored to lazily since the last data sync began, and the bits of that one. NULL
+   * without data syncs. They say where most of the work is: what they lack is synced, too.
+   */
+  uint64_t *stored_pieces;
+  uint64_t *other_pieces;
   struct fault_queue faults;
   /* Faults seen when the program under way began: since one more, what was read may be made up. */
   uint32_t faults_before;

@@ -18,6 +18,11 @@ static int reopen_cloexec(int fd) {
 
 static int list_extents(int fd, struct fiemap *request) { return ioctl(fd, FS_IOC_FIEMAP, request); }
 
+static int write_back_range(int fd, off_t offset, off_t length) {
+  unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  return sync_file_range(fd, offset, length, flags);
+}
+
 const struct syscalls sys = {
     .map = mmap,
     .unmap = munmap,
@@ -25,6 +30,7 @@ const struct syscalls sys = {
     .msync = msync,
     .fdatasync = fdatasync,
     .fsync = fsync,
+    .write_back = write_back_range,
     .ftruncate = ftruncate,
     .fstat = fstat,
     .pwrite = pwrite,

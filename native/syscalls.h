@@ -25,6 +25,8 @@ struct syscalls {
   int (*msync)(void *address, size_t length, int flags);
   int (*fdatasync)(int fd);
   int (*fsync)(int fd);
+  /* Writes back what is dirty in a range of the file, and waits for that: not for its metadata, nor for the device's cache. */
+  int (*write_back)(int fd, off_t offset, off_t length);
   int (*ftruncate)(int fd, off_t length);
   int (*fstat)(int fd, struct stat *result);
   ssize_t (*pwrite)(int fd, const void *bytes, size_t length, off_t offset);

@@ -24,6 +24,7 @@ enum call {
   CALL_MSYNC,
   CALL_FDATASYNC,
   CALL_FSYNC,
+  CALL_WRITE_BACK,
   CALL_FTRUNCATE,
   CALL_FSTAT,
   CALL_PWRITE,
@@ -142,6 +143,15 @@ static int faulty_fsync(int fd) {
   return result;
 }
 
+static int faulty_write_back(int fd, off_t offset, off_t length) {
+  bool kill_after;
+  if (fails(CALL_WRITE_BACK, &kill_after)) return -1;
+  unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  int result = sync_file_range(fd, offset, length, flags);
+  after(kill_after);
+  return result;
+}
+
 static int faulty_ftruncate(int fd, off_t length) {
   bool kill_after;
   if (fails(CALL_FTRUNCATE, &kill_after)) return -1;
@@ -234,6 +244,7 @@ const struct syscalls sys = {
     .msync = faulty_msync,
     .fdatasync = faulty_fdatasync,
     .fsync = faulty_fsync,
+    .write_back = faulty_write_back,
     .ftruncate = faulty_ftruncate,
     .fstat = faulty_fstat,
     .pwrite = faulty_pwrite,

@@ -14,6 +14,7 @@ const ERRNOS: Readonly<Record<FaultCall, readonly string[]>> = {
   msync: ['EIO', 'ENOMEM', 'ENOSPC', 'EINTR'],
   fdatasync: ['EIO', 'ENOSPC', 'EINTR'],
   fsync: ['EIO', 'ENOSPC', 'EINTR'],
+  'write-back': ['EIO', 'ENOSPC', 'ENOSYS'],
   ftruncate: ['EIO', 'EINTR'],
   fstat: ['EIO', 'ENOMEM'],
   pwrite: ['EIO', 'ENOSPC', 'EAGAIN', 'EINTR', 'EDQUOT'],

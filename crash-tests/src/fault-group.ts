@@ -2,6 +2,8 @@ import { rmSync } from 'node:fs'
 import { storeOn } from '../../src/api/open.js'
 import type { StoreHandle } from '../../src/api/store.js'
 import { Engine } from '../../src/tx/engine.js'
+import type { EngineOptions } from '../../src/tx/engine.js'
+import { PAGE_BYTES } from '../../src/pmem/program.js'
 import type { CaseResult } from './fault-judge.js'
 import { codeOf, judgeFailure } from './fault-judge.js'
 import type { PoolKind } from './fault-scenarios.js'
@@ -35,10 +37,10 @@ export class GroupCase {
   async run(): Promise<CaseResult> {
     rmSync(this.path, { force: true })
     const before = heldNow()
-    const { engine, store } = this.#open()
+    const { engine, store } = this.open()
     try {
       setFault(this.rule)
-      await this.#work(store)
+      await this.work(store, engine)
       const { made, hits } = clearFault()
       if (this.rule !== undefined && hits === 0 && this.#outcome === 'carried on') this.#outcome = 'not reached'
       const syncFailed = this.rule?.action === 'fail' && hits > 0 && SYNCS.includes(this.rule.call)
@@ -67,15 +69,19 @@ export class GroupCase {
     }
   }
 
-  #open(): { readonly engine: Engine; readonly store: StoreHandle } {
-    const engine = Engine.open(this.path, scenarioOptions(this.kind, new Random(80)))
+  protected get options(): EngineOptions {
+    return scenarioOptions(this.kind, new Random(80))
+  }
+
+  protected open(): { readonly engine: Engine; readonly store: StoreHandle } {
+    const engine = Engine.open(this.path, this.options)
     return { engine, store: storeOn(engine, { keyEncoding: 'utf8', valueEncoding: 'string' }) }
   }
 
-  async #work(store: StoreHandle): Promise<void> {
+  protected async work(store: StoreHandle, _engine: Engine): Promise<void> {
     await this.#together(store, 30, 60)
     for (let i = 0; i < 12; i++) this.#now(store, 'relaxed')
-    await this.#settle(store.flush(), [])
+    await this.settle(store.flush(), [])
     const joined = this.#together(store, 10, 300)
     this.#now(store, 'sync')
     await joined
@@ -89,37 +95,37 @@ export class GroupCase {
     await this.#together(store, 90, 900)
     this.#now(store, 'relaxed')
     await this.#together(store, 10, 60)
-    await this.#settle(store.flush(), [])
+    await this.settle(store.flush(), [])
   }
 
   /** Asynchronous writes of every kind in one turn. */
   async #together(store: StoreHandle, puts: number, length: number): Promise<void> {
     const settled: Promise<void>[] = []
     for (let i = 0; i < puts; i++) {
-      const [key, value] = this.#entry(length)
-      settled.push(this.#settle(store.putAsync(key, value), [key]))
+      const [key, value] = this.entry(length)
+      settled.push(this.settle(store.putAsync(key, value), [key]))
     }
-    const [large, bytes] = this.#entry(9000)
-    settled.push(this.#settle(store.putAsync(large, bytes), [large]))
-    const batch = Array.from({ length: 3 }, () => this.#entry(length))
+    const [large, bytes] = this.entry(9000)
+    settled.push(this.settle(store.putAsync(large, bytes), [large]))
+    const batch = Array.from({ length: 3 }, () => this.entry(length))
     const operations = batch.map(([key, value]) => ({ type: 'put' as const, key, value }))
     settled.push(
-      this.#settle(
+      this.settle(
         store.batchAsync(operations),
         batch.map(([key]) => key),
       ),
     )
-    const [inside, text] = this.#entry(length)
+    const [inside, text] = this.entry(length)
     const transaction = store.transactionAsync((tx) => {
       if (tx.get(inside) === undefined) tx.put(inside, text)
       return Promise.resolve()
     })
-    settled.push(this.#settle(transaction, [inside]))
+    settled.push(this.settle(transaction, [inside]))
     await Promise.all(settled)
   }
 
   #now(store: StoreHandle, durability: 'sync' | 'relaxed'): void {
-    const [key, value] = this.#entry(80)
+    const [key, value] = this.entry(80)
     try {
       store.put(key, value, { durability })
       this.#fates.set(key, 'promised')
@@ -139,7 +145,7 @@ export class GroupCase {
     if (codeOf(() => store.stats()) === 'POISONED') throw new Error('flushSync returned although the store is poisoned')
   }
 
-  #entry(length: number): [key: string, value: string] {
+  protected entry(length: number): [key: string, value: string] {
     const number = this.#keys++
     // Not in the order of the calls.
     const entry: [string, string] = [
@@ -150,7 +156,7 @@ export class GroupCase {
     return entry
   }
 
-  async #settle(promise: Promise<unknown>, keys: readonly string[]): Promise<void> {
+  protected async settle(promise: Promise<unknown>, keys: readonly string[]): Promise<void> {
     try {
       await promise
       for (const key of keys) this.#fates.set(key, 'promised')
@@ -178,7 +184,7 @@ export class GroupCase {
   }
 
   #judgeReopened(): void {
-    const { store } = this.#open()
+    const { store } = this.open()
     try {
       this.#judgeContent(store, 'the reopened store')
       const { ok, problems } = store.check()
@@ -186,5 +192,55 @@ export class GroupCase {
     } finally {
       store.close()
     }
+  }
+}
+
+/** Entries of a store of some megabytes, two of them in a leaf. */
+const SPREAD_ENTRIES = 2600
+const SPREAD_BYTES = 1900
+
+/** Groups beside a checkpoint of pages that lie far apart, which are synced in pieces. */
+export class CheckpointCase extends GroupCase {
+  readonly #keys: string[] = []
+
+  protected override get options(): EngineOptions {
+    return { ...super.options, initialSizeBytes: 8 * 1024 * 1024, logSizeBytes: 128 * PAGE_BYTES }
+  }
+
+  protected override open(): { readonly engine: Engine; readonly store: StoreHandle } {
+    const opened = super.open()
+    if (this.#keys.length === 0) {
+      opened.store.transaction(() => {
+        for (let i = 0; i < SPREAD_ENTRIES; i++) {
+          const [key, value] = this.entry(SPREAD_BYTES)
+          opened.store.put(key, value)
+          this.#keys.push(key)
+        }
+      })
+      opened.engine.checkpoint()
+      this.#keys.sort()
+    }
+    return opened
+  }
+
+  protected override async work(store: StoreHandle, engine: Engine): Promise<void> {
+    const { checkpoints } = engine.stats()
+    const changed: Promise<void>[] = []
+    for (let i = 0; i < SPREAD_ENTRIES; i += SPREAD_ENTRIES / 20) {
+      const key = this.#keys[i]
+      changed.push(this.settle(store.deleteAsync(key), []))
+    }
+    await Promise.all(changed)
+    engine.checkpointWhenIdle()
+    // Looking at the store applies what is durable, and may fail at that.
+    let latest = checkpoints
+    const isOver = (): boolean =>
+      codeOf(() => (latest = engine.stats().checkpoints)) !== undefined || latest > checkpoints
+    for (let i = 0; i < 1000 && !isOver(); i++) {
+      const [key, value] = this.entry(60)
+      await this.settle(store.putAsync(key, value), [key])
+    }
+    if (!isOver()) throw new Error('the checkpoint has not come to an end')
+    await this.settle(store.flush(), [])
   }
 }

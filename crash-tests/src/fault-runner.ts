@@ -6,7 +6,7 @@ import type { EngineOptions } from '../../src/tx/engine.js'
 import type { Amount } from './amounts.js'
 import { contentOf } from './engine-content.js'
 import { describeRule, faultCases } from './fault-cases.js'
-import { GroupCase } from './fault-group.js'
+import { CheckpointCase, GroupCase } from './fault-group.js'
 import { StoreCase } from './fault-store.js'
 import type { CaseResult } from './fault-judge.js'
 import { codeOf, judgeFailure } from './fault-judge.js'
@@ -57,6 +57,8 @@ export async function runFaults(run: FaultRun): Promise<void> {
     const digests: string[] = []
     await scenario('store', (path, rule) => new StoreCase(path, kind, digests, rule).run())
     await scenario('groups and relaxed commits', (path, rule) => new GroupCase(path, kind, rule).run())
+    if (kind.granularity !== 'page' || kind.logging !== 'redo') continue
+    await scenario('groups beside a checkpoint', (path, rule) => new CheckpointCase(path, kind, rule).run())
   }
 }
 

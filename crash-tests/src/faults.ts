@@ -15,6 +15,7 @@ export const NATIVE_CALLS = [
   'msync',
   'fdatasync',
   'fsync',
+  'write-back',
   'ftruncate',
   'fstat',
   'pwrite',

@@ -99,6 +99,36 @@ test('a data sync runs beside a barrier, counts as one sync and is told of once'
   })
 })
 
+test('a data sync takes a large file piece by piece, those that were stored to since the last one', async () => {
+  const PIECE_PAGES = 256
+  const sync = (memory: NativeMemory): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      if (!memory.startDataSync(resolve)) reject(new Error('not begun'))
+    })
+  const all = [0xffff_ffff, 0xffff_ffff]
+  for (const segmentShift of [18, 3]) {
+    const options = { folder: os.tmpdir(), pages: 6 * PIECE_PAGES, segmentShift, forceGranularity: 'page' } as const
+    await withPool(options, async ({ memory }) => {
+      const synced = async (): Promise<number> => {
+        const { syncs } = memory.counters
+        assert.equal(await sync(memory), undefined)
+        return memory.counters.syncs - syncs
+      }
+      // In front of its last page, and through the mapping, too: it has been stored to so often.
+      for (const piece of [0, 1, 3, 4, 5]) {
+        for (let i = 0; i < 6; i++) runWords(memory, [OP_STORE_LAZY, piece * PIECE_PAGES + 255, 0, ...all])
+      }
+      assert.equal(await synced(), 6)
+      assert.equal(memory.counters.backgroundSyncs, 6)
+      assert.equal(await synced(), 1)
+      // Not worth it.
+      for (const piece of [1, 3]) runWords(memory, [OP_STORE_LAZY, piece * PIECE_PAGES, 0, 1, 0])
+      assert.equal(await synced(), 1)
+      assert.equal(await synced(), 1)
+    })
+  }
+})
+
 test('who waits for a data sync is not told again', async () => {
   await withPool({ pages: 64, forceGranularity: 'page' }, async ({ memory }) => {
     let told = 0
