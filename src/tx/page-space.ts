@@ -436,25 +436,14 @@ export class PageSpace {
     return this.recordEpochs[frame] === this.recordEpoch ? this.recordedCopies[frame] - 1 : -1
   }
 
-  /** Whether a frame shows its page as records up to this one have left it, and the pool does not. */
-  showsRecord(frame: number, record: number): boolean {
-    if ((this.unappliedLo[frame] | this.unappliedHi[frame]) === 0) return false
-    return (this.dirtyLo[frame] | this.dirtyHi[frame]) === 0 && this.lastRecord[frame] <= record
-  }
-
-  /** All lines in which a frame differs from the pool are being stored there. */
-  stored(frame: number): void {
-    this.committedEpoch++
-    this.unappliedLo[frame] = 0
-    this.unappliedHi[frame] = 0
-    this.flags[frame] &= ~FRAME_LOGGED
-  }
-
   /** After the records up to this one have been applied to the pool: frames that only they have changed equal it. */
   applied(record: number): void {
     this.committedEpoch++
     for (let frame = 0; frame < this.frameCount; frame++) {
-      if (this.lastRecord[frame] <= record) this.stored(frame)
+      if (this.lastRecord[frame] > record) continue
+      this.unappliedLo[frame] = 0
+      this.unappliedHi[frame] = 0
+      this.flags[frame] &= ~FRAME_LOGGED
     }
   }
 

@@ -62,9 +62,6 @@ export interface PipelineHost {
 /** So many times the pages of the largest group may wait to be applied: 24 MiB with a log of 16 MiB. */
 const BEHIND_GROUPS = 3
 
-/** Most pages stored while a barrier is under way: about as long as that takes. */
-const MAX_STORED_AHEAD = 512
-
 export class Pipeline {
   private group: Settlements | undefined
   /** Groups (and flushes) that wait for a record to be durable, in its order. */
@@ -90,8 +87,6 @@ export class Pipeline {
   private readonly frameLimit: number
   /** With more than this the pool does not stay behind. */
   private readonly behindLimit: number
-  /** See `MAX_STORED_AHEAD`; fewer with a short log. */
-  private readonly storedAhead: number
   private readonly relaxedIntervalMs: number
 
   constructor(
@@ -104,7 +99,6 @@ export class Pipeline {
   ) {
     // A record of that many pages fits half of the ring, so that the next one can be written while it is in flight.
     this.frameLimit = Math.max(8, Math.min(options.ringPages >>> 1, options.stagingFrames >>> 2))
-    this.storedAhead = Math.min(MAX_STORED_AHEAD, this.frameLimit >>> 2)
     // A transaction still finds most of what it may stage.
     this.behindLimit = Math.min(BEHIND_GROUPS * this.frameLimit, options.stagingFrames >>> 2)
     this.relaxedIntervalMs = options.relaxedIntervalMs
@@ -511,9 +505,6 @@ export class Pipeline {
       this.allocator.sealed()
     }
     this.memory.startBarrier(barrier === 'data', this.onBarrierEnd)
-    // While the disk works there is often nothing else to do.
-    if (barrier === 'log' && this.isBehind && this.committer.checkpointIsNear)
-      this.committer.applySome(this.storedAhead)
   }
 
   private readonly onBarrierEnd = (error: DaxkvError | undefined): void => {

@@ -95,8 +95,6 @@ export class RedoCommitter implements Committer {
   /** First line and lines of each record that is not applied, oldest first, from `unappliedStart` on. */
   private readonly unapplied: number[] = []
   private unappliedStart = 0
-  /** Where `applySome` goes on. */
-  private nextFrame = 0
   /** Line of the ring where recovery would go on behind the last record that was applied: the first of a page. */
   private appliedLine = 0
   /** The checkpoint under way: what the next anchor will say, and the pages that records before it cover. */
@@ -136,10 +134,6 @@ export class RedoCommitter implements Committer {
 
   get checkpointDue(): boolean {
     return this.ring.isHalfFull
-  }
-
-  get checkpointIsNear(): boolean {
-    return this.ring.isQuarterFull
   }
 
   get hasUnapplied(): boolean {
@@ -201,8 +195,7 @@ export class RedoCommitter implements Committer {
     const count = durableRecord - this.appliedRecord
     if (count <= 0) return
     const end = this.unappliedStart + 2 * count
-    const fromFrames = space.stagedCount === 0 && durableRecord === this.records
-    memory.run(fromFrames ? this.storeFrames(Infinity) : this.applyRecords(end))
+    memory.run(this.framesAreDurable() ? this.storeFrames() : this.applyRecords(end))
     // A barrier has covered the last one, so the next lies on another page.
     this.appliedLine = pagesFor(unapplied[end - 2] + unapplied[end - 1]) * LINES_PER_PAGE
     this.unappliedStart = end
@@ -212,6 +205,11 @@ export class RedoCommitter implements Committer {
     }
     this.appliedRecord = durableRecord
     space.applied(durableRecord)
+  }
+
+  /** Whether the frames of the tip show the durable records, and nothing that came after them. */
+  private framesAreDurable(): boolean {
+    return this.space.stagedCount === 0 && this.durableRecord === this.records
   }
 
   /** Program that stores the records from the log. */
@@ -231,32 +229,19 @@ export class RedoCommitter implements Committer {
     return at
   }
 
-  /**
-   * Stores some pages that records have changed, so that fewer are left for a checkpoint: those whose frames show what is durable
-   * and nothing else. The records stay unapplied: a crash, or a reader, goes through all of them in any case.
-   */
-  applySome(pages: number): void {
-    const words = this.storeFrames(pages)
-    if (words !== 0) this.memory.run(words)
-  }
-
-  /** Program that stores what durable records have changed from at most so many frames. */
-  private storeFrames(most: number): number {
-    const { memory, space, durableRecord } = this
+  /** Program that stores from the frames what records have changed in them. */
+  private storeFrames(): number {
+    const { memory, space } = this
     const { flags, pageIds, unappliedLo, unappliedHi, frameCount } = space
-    const needed = Math.min(most, frameCount) * STORE_WORDS
+    const needed = frameCount * STORE_WORDS
     if (memory.program.length < needed) memory.reserveProgram(needed)
     const { program } = memory
     let at = 0
-    // Round and round: what was stored last is likely to be changed again before the others are.
-    let frame = most < frameCount ? this.nextFrame : 0
-    for (let left = frameCount; left > 0 && at < needed; left--, frame++) {
-      if (frame >= frameCount) frame = 0
-      if ((flags[frame] & (FRAME_BACKUP | FRAME_FREED)) !== 0 || !space.showsRecord(frame, durableRecord)) continue
+    for (let frame = 0; frame < frameCount; frame++) {
+      if ((flags[frame] & (FRAME_BACKUP | FRAME_FREED)) !== 0) continue
+      if ((unappliedLo[frame] | unappliedHi[frame]) === 0) continue
       at = putLines(program, at, OP_STORE_LAZY, pageIds[frame], frame, unappliedLo[frame], unappliedHi[frame])
-      space.stored(frame)
     }
-    this.nextFrame = frame
     return at
   }
 

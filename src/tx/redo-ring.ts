@@ -81,11 +81,6 @@ export class RedoRing {
     this.tail = line
   }
 
-  /** From here on it is worth storing pages ahead of a checkpoint. */
-  get isQuarterFull(): boolean {
-    return this.usedLines * 4 >= this.lengthLines
-  }
-
   /** From here on a checkpoint is due: before the ring is so full that a commit has to wait for it. */
   get isHalfFull(): boolean {
     return this.usedLines * 2 >= this.lengthLines
