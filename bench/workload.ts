@@ -218,6 +218,6 @@ function putsThatFit({ keys, valueBytes }: DataSet, puts: number): number {
 
 /** Puts after which V8 has compiled what a put runs through. */
 const WARM_UP_PUTS = 40_000
-/** The same for puts in groups, whose code runs once a group: a put takes 1.25 times as long after 20,000, no longer after 200,000. */
+/** The same for puts in groups: a put takes 1.25 times as long after 20,000, and after 200,000 as long as after these. */
 const GROUP_WARM_UP_PUTS = 100_000
 const WARM_UP_BYTES = 64 * 1024 * 1024

@@ -25,7 +25,7 @@ struct async_call {
 
 /* That it began has been counted. */
 static void count_syncs(const struct pool *pool, const struct async_call *call) {
-  uint32_t more = call->kind == ASYNC_DATA_SYNC ? call->of.data_sync.piece_syncs : 0;
+  uint32_t more = call->kind == ASYNC_DATA_SYNC ? call->of.data_sync.part_syncs : 0;
   pool->control->counters[COUNT_SYNCS] += more;
   if (call->task->in_background) pool->control->counters[COUNT_BACKGROUND_SYNCS] += 1 + more;
 }
@@ -33,6 +33,9 @@ static void count_syncs(const struct pool *pool, const struct async_call *call) 
 int async_finish(struct binding *binding, enum async_kind kind) {
   struct async_call *call = binding->async[kind];
   if (call == NULL) return -1;
+  if (kind == ASYNC_DATA_SYNC) atomic_store(&call->of.data_sync.is_waited_for, true);
+  /* Who wants to grow now, or to close, is faster without one that nobody has begun. */
+  if (kind == ASYNC_PREPARATION) task_cancel(call->task);
   int error = task_wait(call->task);
   if (kind == ASYNC_PREPARATION) {
     preparation_ended(&call->of.preparation, error);
@@ -44,8 +47,6 @@ int async_finish(struct binding *binding, enum async_kind kind) {
 }
 
 void async_finish_all(struct binding *binding) {
-  struct async_call *preparation = binding->async[ASYNC_PREPARATION];
-  if (preparation != NULL) task_cancel(preparation->task);
   for (int kind = 0; kind < ASYNC_KINDS; kind++) (void)async_finish(binding, (enum async_kind)kind);
 }
 

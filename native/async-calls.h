@@ -4,7 +4,10 @@
 
 #include "binding.h"
 
-/* Waits for the one of this kind that is under way; its callback will not be called any more. Returns an errno, or -1 without one. */
+/*
+ * Waits for the one of this kind that is under way; its callback will not be called any more. A preparation that has not begun is
+ * cancelled. Returns an errno, or -1 without one.
+ */
 int async_finish(struct binding *binding, enum async_kind kind);
 void async_finish_all(struct binding *binding);
 

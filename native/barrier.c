@@ -10,10 +10,11 @@
 
 /* Fewer pages are not worth a call. */
 #define UNMAP_MIN_BYTES ((size_t)4 << PAGE_SHIFT)
-/* Fewer pieces are synced by the fdatasync at the end. */
-#define PIECES_MIN 4u
-/* Of the bits of pieces. */
-#define PAGES_PER_WORD ((uint64_t)64 << PIECE_SHIFT)
+/* A disk writes so many pages in about a millisecond. */
+#define PART_PAGES ((uint64_t)256)
+/* Fewer parts are not worth it, with more of them each is larger. */
+#define PARTS_MIN 2u
+#define PARTS_MAX 32u
 
 /*
  * Before the kernel writes a page back it takes the permission to write away from whoever has mapped it, and interrupts every
@@ -48,34 +49,51 @@ static int run_barrier(struct task *task) {
   return error;
 }
 
-/* msync is the one call that makes a part of a file durable; the mapping is never touched. */
-static int sync_piece(struct data_sync *sync, uint32_t piece) {
-  off_t offset = (off_t)piece << (PAGE_SHIFT + PIECE_SHIFT);
-  void *mapped = sys.map(NULL, PIECE_BYTES, PROT_NONE, MAP_SHARED, sync->pool->data_fd, offset);
+/*
+ * msync is the one call that makes a part of a file durable, the cache of the device included, which the fdatasync at the end would
+ * else have to empty at once. The mapping is never touched.
+ */
+static int sync_part(struct data_sync *sync, uint32_t first_piece, uint32_t end_piece) {
+  off_t offset = (off_t)first_piece << (PAGE_SHIFT + PIECE_SHIFT);
+  size_t length = (size_t)(end_piece - first_piece) << (PAGE_SHIFT + PIECE_SHIFT);
+  void *mapped = sys.map(NULL, length, PROT_NONE, MAP_SHARED, sync->pool->data_fd, offset);
   /* The fdatasync at the end does without. */
   if (mapped == MAP_FAILED) return 0;
-  sync->piece_syncs++;
-  int error = sys.msync(mapped, PIECE_BYTES, MS_SYNC) == 0 ? 0 : errno;
-  sys.unmap(mapped, PIECE_BYTES);
+  sync->part_syncs++;
+  int error = sys.msync(mapped, length, MS_SYNC) == 0 ? 0 : errno;
+  sys.unmap(mapped, length);
   return error;
 }
 
-static uint32_t count_pieces(const struct data_sync *sync) {
-  uint32_t count = 0;
-  for (uint32_t word = 0; word < sync->piece_words; word++) count += (uint32_t)__builtin_popcountll(sync->pieces[word]);
-  return count;
+static uint64_t count_stored(const struct data_sync *sync) {
+  uint64_t pages = 0;
+  for (uint32_t piece = 0; piece < sync->piece_count; piece++) pages += sync->stored[piece];
+  return pages;
 }
 
-static int sync_pieces(struct data_sync *sync) {
-  bool worth_it = count_pieces(sync) >= PIECES_MIN;
-  for (uint32_t word = 0; word < sync->piece_words; word++) {
-    uint64_t bits = sync->pieces[word];
-    sync->pieces[word] = 0;
-    for (; worth_it && bits != 0; bits &= bits - 1) {
-      barrier_gate_let_pass(&sync->pool->gate);
-      int error = sync_piece(sync, word * 64 + (uint32_t)__builtin_ctzll(bits));
-      if (error != 0) return error;
-    }
+/* Without touching what nobody has touched. */
+static void clear_counts(const struct data_sync *sync) {
+  for (uint32_t piece = 0; piece < sync->piece_count; piece++) {
+    if (sync->stored[piece] != 0) sync->stored[piece] = 0;
+  }
+}
+
+/* Parts of about as many stored pages, wherever these lie; few enough that the waits for the device do not add up. */
+static int sync_parts(struct data_sync *sync) {
+  uint64_t pages = count_stored(sync);
+  if (pages < PARTS_MIN * PART_PAGES) return 0;
+  uint64_t share = pages > PARTS_MAX * PART_PAGES ? pages / PARTS_MAX : PART_PAGES;
+  uint64_t in_part = 0;
+  uint32_t first = 0;
+  for (uint32_t piece = 0; piece < sync->piece_count; piece++) {
+    if (in_part == 0) first = piece;
+    in_part += sync->stored[piece];
+    if (in_part < share) continue;
+    barrier_gate_let_pass(&sync->pool->gate);
+    if (atomic_load(&sync->is_waited_for)) return 0;
+    int error = sync_part(sync, first, piece + 1);
+    if (error != 0) return error;
+    in_part = 0;
   }
   return 0;
 }
@@ -83,7 +101,8 @@ static int sync_pieces(struct data_sync *sync) {
 static int run_data_sync(struct task *task) {
   struct data_sync *sync = (struct data_sync *)task;
   unmap_all_pages(sync->pool, sync->segment_count);
-  int error = sync_pieces(sync);
+  int error = sync_parts(sync);
+  clear_counts(sync);
   if (error != 0) return error;
   return sys.fdatasync(sync->pool->data_fd) == 0 ? 0 : errno;
 }
@@ -94,12 +113,13 @@ int data_sync_start(struct data_sync *sync, struct pool *pool) {
   if (error != 0) return error;
   sync->pool = pool;
   sync->segment_count = atomic_load(&pool->segment_count);
-  sync->piece_syncs = 0;
-  sync->piece_words = (uint32_t)((pool->page_count + PAGES_PER_WORD - 1) / PAGES_PER_WORD);
-  /* The worker leaves those it takes over empty, except when it fails: then they are a few too many the next time. */
-  sync->pieces = pool->stored_pieces;
-  pool->stored_pieces = pool->other_pieces;
-  pool->other_pieces = sync->pieces;
+  sync->part_syncs = 0;
+  atomic_init(&sync->is_waited_for, false);
+  sync->piece_count = (uint32_t)((pool->page_count + PAGES_PER_PIECE - 1) / PAGES_PER_PIECE);
+  /* The worker leaves those it takes over empty. */
+  sync->stored = pool->stored_pages;
+  pool->stored_pages = pool->other_stored_pages;
+  pool->other_stored_pages = sync->stored;
   pool->control->counters[COUNT_FENCES] += 1;
   pool->control->counters[COUNT_SYNCS] += 1;
   cpu_fence();

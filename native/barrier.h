@@ -5,6 +5,7 @@
 #ifndef DAXKV_BARRIER_H
 #define DAXKV_BARRIER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,19 +27,21 @@ struct barrier {
  * A data sync: makes what has been stored to the whole file durable, beside barriers. It has an open file of its own, and the kernel
  * (from 4.13 on) tells a failed write-back once to each of them, so neither robs the other of its error.
  *
- * The disk is one, though: a barrier that begins behind the write-back of 30 MB waits for all of it. So pieces of the file that are
- * known to be dirty are synced one by one first, and each lets one barrier pass.
+ * The disk is one, though: a barrier that begins behind the write-back of 30 MB waits for all of it. So much data is synced part by part
+ * first, and each part lets one barrier pass.
  */
 struct data_sync {
   struct task task;
   struct pool *pool;
   /* Those that were mapped when it began: a growth may map more beside it, and unmap those again. */
   uint32_t segment_count;
-  /* A bit for each piece of the file that may be dirty. */
-  uint64_t *pieces;
-  uint32_t piece_words;
-  /* Syncs of single pieces that were made. */
-  uint32_t piece_syncs;
+  /* Of each piece of the file, how many pages were stored to since the last data sync. */
+  uint8_t *stored;
+  uint32_t piece_count;
+  /* Syncs of single parts that were made. */
+  uint32_t part_syncs;
+  /* Somebody waits for the end of it: nothing is gained by parts any more. */
+  atomic_bool is_waited_for;
 };
 
 /* EBADF where the pool has no second open file. Returns an errno. */

@@ -36,11 +36,11 @@ static inline void persist_account_stream(struct pool *pool, uint32_t page_id, u
   pool->control->counters[COUNT_NON_TEMPORAL_LINES] += lines;
 }
 
-/* Nothing waits for these lines before the next data sync. */
+/* Nothing waits for the lines of this page before the next data sync. */
 static inline void persist_note_lazy(const struct pool *pool, uint32_t page_id) {
-  if (pool->stored_pieces == NULL) return;
-  uint32_t piece = page_id >> PIECE_SHIFT;
-  pool->stored_pieces[piece / 64] |= (uint64_t)1 << piece % 64;
+  if (pool->stored_pages == NULL) return;
+  uint8_t *count = &pool->stored_pages[page_id >> PIECE_SHIFT];
+  if (*count < UINT8_MAX) *count += 1;
 }
 
 static inline int persist_sync_file(struct pool *pool) {

@@ -11,8 +11,8 @@
 #include "segments.h"
 #include "syscalls.h"
 
-/* A bit for each piece of 16 TiB: 2 MiB of address space, like the table of segments. */
-#define PIECES_BYTES (((size_t)1 << (32 - PIECE_SHIFT)) / 8)
+/* A byte for each piece of 16 TiB, which costs 16 MiB of address space. */
+#define PIECES_MAX ((size_t)1 << (32 - PIECE_SHIFT))
 /* Room for a small transaction; JavaScript asks for more when it needs it. */
 #define PROGRAM_WORDS_FIRST 4096u
 
@@ -42,11 +42,20 @@ static int identify(struct pool *pool) {
   return 0;
 }
 
+static void discard_counts(struct pool *pool) {
+  unmap_private(pool->stored_pages, PIECES_MAX);
+  unmap_private(pool->other_stored_pages, PIECES_MAX);
+  pool->stored_pages = NULL;
+  pool->other_stored_pages = NULL;
+}
+
 /* Without them checkpoints take turns with commits. */
 static void prepare_data_syncs(struct pool *pool) {
-  pool->stored_pieces = map_private(PIECES_BYTES);
-  pool->other_pieces = map_private(PIECES_BYTES);
-  if (pool->stored_pieces != NULL && pool->other_pieces != NULL) pool->data_fd = sys.reopen(pool->fd);
+  pool->stored_pages = map_private(PIECES_MAX);
+  pool->other_stored_pages = map_private(PIECES_MAX);
+  bool counts = pool->stored_pages != NULL && pool->other_stored_pages != NULL;
+  if (counts) pool->data_fd = sys.reopen(pool->fd);
+  if (pool->data_fd < 0) discard_counts(pool);
 }
 
 static int acquire(struct pool *pool, const struct pool_options *options) {
@@ -83,10 +92,7 @@ static void release(struct pool *pool) {
   free(pool->record_bytes);
   pool->record_bytes = NULL;
   page_writes_release(pool);
-  unmap_private(pool->stored_pieces, PIECES_BYTES);
-  unmap_private(pool->other_pieces, PIECES_BYTES);
-  pool->stored_pieces = NULL;
-  pool->other_pieces = NULL;
+  discard_counts(pool);
   unmap_private(pool->program, pool->program_words * sizeof *pool->program);
   pool->program = NULL;
   unmap_private(pool->segments, SEGMENTS_MAX * sizeof *pool->segments);

@@ -96,8 +96,9 @@ struct dirty_range {
   uint32_t last_page;
 };
 
-/* A data sync takes the file piece by piece: 1 MiB, which a disk writes in about a millisecond. */
+/* Pages of the file are counted in pieces of 1 MiB, and their zeros written so. */
 #define PIECE_SHIFT 8u
+#define PAGES_PER_PIECE ((uint64_t)1 << PIECE_SHIFT)
 #define PIECE_BYTES ((size_t)PAGE_BYTES << PIECE_SHIFT)
 
 /* A stretch of pages a record occupies; scratch of the validation. */
@@ -129,11 +130,11 @@ struct pool {
   struct dirty_range dirty;
   struct barrier_gate gate;
   /*
-   * A bit for each piece of the file that lines were stored to lazily since the last data sync began, and the bits of that one. NULL
-   * without data syncs. They say where most of the work is: what they lack is synced, too.
+   * How often pages of each piece of the file were stored to lazily since the last data sync began, up to 255, and the counts which that
+   * one took over. NULL without data syncs. They say where most of the work is: what they lack is synced, too.
    */
-  uint64_t *stored_pieces;
-  uint64_t *other_pieces;
+  uint8_t *stored_pages;
+  uint8_t *other_stored_pages;
   struct fault_queue faults;
   /* Faults seen when the program under way began: since one more, what was read may be made up. */
   uint32_t faults_before;

@@ -144,7 +144,7 @@ export class DaxkvEngine implements SyncEngine {
       checkpoints,
       fences: counters.fences,
       flushedLines: counters.flushedLines + counters.nonTemporalLines,
-      syncs: counters.syncs,
+      syncs: counters.syncs - counters.backgroundSyncs,
       usedBytes: allocatedPages * PAGE_BYTES,
       description: `granularity ${granularity}${forced ? ' (forced)' : ''}, logging ${logging}, ${flushInstruction}, MAP_SYNC ${mapSync ? 'yes' : 'no'}, ${executor} executor`,
     }

@@ -7,7 +7,7 @@ export interface Observation {
   readonly checkpoints: number
   readonly fences: number
   readonly flushedLines: number
-  /** msync and fdatasync calls. */
+  /** msync and fdatasync calls that the main thread has waited for. */
   readonly syncs: number
   /** Bytes of the file that hold data or bookkeeping. */
   readonly usedBytes: number

@@ -6,7 +6,7 @@ import type { EngineOptions } from '../../src/tx/engine.js'
 import type { Amount } from './amounts.js'
 import { contentOf } from './engine-content.js'
 import { describeRule, faultCases } from './fault-cases.js'
-import { CheckpointCase, GroupCase } from './fault-group.js'
+import { CheckpointCase, GroupCase, GrowthCase } from './fault-group.js'
 import { StoreCase } from './fault-store.js'
 import type { CaseResult } from './fault-judge.js'
 import { codeOf, judgeFailure } from './fault-judge.js'
@@ -59,6 +59,7 @@ export async function runFaults(run: FaultRun): Promise<void> {
     await scenario('groups and relaxed commits', (path, rule) => new GroupCase(path, kind, rule).run())
     if (kind.granularity !== 'page' || kind.logging !== 'redo') continue
     await scenario('groups beside a checkpoint', (path, rule) => new CheckpointCase(path, kind, rule).run())
+    await scenario('groups and prepared growth', (path, rule) => new GrowthCase(path, kind, rule).run())
   }
 }
 

@@ -95,7 +95,7 @@ export class DeferredPuts {
           tree = trees[put]
         }
         const valueLength = valueLengths[put]
-        // A Buffer's subarray costs twice what this view costs.
+        // A Buffer's subarray costs twice what this view costs. The arena begins where its memory does.
         const bytes = new Uint8Array(arena.buffer, value, valueLength)
         if (tree.putUncounted(key.bytes, keyLength, bytes, valueLength)) added++
       }

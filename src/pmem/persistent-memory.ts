@@ -119,11 +119,14 @@ export interface PersistentMemory {
   hashExtent(pageId: number, byteLength: number, hashOut: Uint32Array): void
   /** True when the page's checksum field agrees with its 64 lines. */
   verifyPage(pageId: number): boolean
-  /** Extends the file with written zeros in 4 KiB writes, fsyncs, maps new segments. Throws NO_SPACE leaving the size as it was. */
+  /**
+   * Extends the file with written zeros in 4 KiB writes and fsyncs, as far as that has not been prepared, and maps new segments. Throws
+   * NO_SPACE leaving the size as it was.
+   */
   grow(newSizeBytes: number): void
   /**
-   * Where the executor has another thread for it: begins to write the zeros that a later `grow` to this size needs. They are not
-   * durable, and nobody looks at them, before that. False when it was not begun. `ended` is called from the event loop, unless `grow` or
+   * Where the executor has another thread for it: begins to write the zeros that a later `grow` to this size needs, and to make them
+   * durable. Nobody looks at them before that. False when it was not begun. `ended` is called from the event loop, unless `grow` or
    * `close` comes first, with whether it succeeded; where it did not, `grow` will try by itself, and say why.
    */
   prepareGrowth?(newSizeBytes: number, ended: (prepared: boolean) => void): boolean

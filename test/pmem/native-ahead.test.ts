@@ -1,5 +1,6 @@
 /** What the addon's other threads do beside commits: preparing growth, and making data durable. */
 import assert from 'node:assert/strict'
+import { pbkdf2 } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import { test } from 'node:test'
@@ -46,6 +47,8 @@ test('a growth that comes before the preparation has ended waits for it', async 
       memory.prepareGrowth(4096 * PAGE_BYTES, () => told++),
       true,
     )
+    // One that has not begun is cancelled instead.
+    while (fs.statSync(file).size === 8 * PAGE_BYTES) await new Promise((resolve) => setTimeout(resolve, 0))
     memory.grow(16 * PAGE_BYTES)
     assert.equal(memory.sizeBytes, 16 * PAGE_BYTES)
     assert.equal(fs.statSync(file).size, 4096 * PAGE_BYTES)
@@ -99,34 +102,64 @@ test('a data sync runs beside a barrier, counts as one sync and is told of once'
   })
 })
 
-test('a data sync takes a large file piece by piece, those that were stored to since the last one', async () => {
-  const PIECE_PAGES = 256
-  const sync = (memory: NativeMemory): Promise<unknown> =>
-    new Promise((resolve, reject) => {
-      if (!memory.startDataSync(resolve)) reject(new Error('not begun'))
-    })
-  const all = [0xffff_ffff, 0xffff_ffff]
-  for (const segmentShift of [18, 3]) {
-    const options = { folder: os.tmpdir(), pages: 6 * PIECE_PAGES, segmentShift, forceGranularity: 'page' } as const
-    await withPool(options, async ({ memory }) => {
+test('a data sync takes much data part by part, what was stored to since the last one', async () => {
+  const PAGES = 4096
+  const PART_PAGES = 256
+  const options = { folder: os.tmpdir(), pages: PAGES, forceGranularity: 'page' } as const
+  for (const segmentShift of [18, 6]) {
+    await withPool({ ...options, segmentShift }, async ({ memory }) => {
       const synced = async (): Promise<number> => {
-        const { syncs } = memory.counters
-        assert.equal(await sync(memory), undefined)
+        const { syncs, backgroundSyncs } = memory.counters
+        const error = await new Promise((resolve, reject) => {
+          if (!memory.startDataSync(resolve)) reject(new Error('not begun'))
+        })
+        assert.equal(error, undefined)
+        assert.equal(memory.counters.syncs - syncs, memory.counters.backgroundSyncs - backgroundSyncs)
         return memory.counters.syncs - syncs
       }
-      // In front of its last page, and through the mapping, too: it has been stored to so often.
-      for (const piece of [0, 1, 3, 4, 5]) {
-        for (let i = 0; i < 6; i++) runWords(memory, [OP_STORE_LAZY, piece * PIECE_PAGES + 255, 0, ...all])
+      const store = (pages: number, stride: number): void => {
+        for (let i = 0; i < pages; i++) runWords(memory, [OP_STORE_LAZY, PAGES - 1 - i * stride, 0, 1, 0])
       }
-      assert.equal(await synced(), 6)
-      assert.equal(memory.counters.backgroundSyncs, 6)
       assert.equal(await synced(), 1)
-      // Not worth it.
-      for (const piece of [1, 3]) runWords(memory, [OP_STORE_LAZY, piece * PIECE_PAGES, 0, 1, 0])
+      store(3 * PART_PAGES, 5)
+      assert.equal(await synced(), 1 + 3)
       assert.equal(await synced(), 1)
+      store(PART_PAGES, 1)
       assert.equal(await synced(), 1)
     })
   }
+  // However much it is, the waits for the device do not add up.
+  await withPool({ ...options, pages: 4 * PAGES }, async ({ memory }) => {
+    for (let page = 0; page < 4 * PAGES; page++) runWords(memory, [OP_STORE_LAZY, page, 0, 1, 0])
+    const { syncs } = memory.counters
+    await new Promise((resolve, reject) => {
+      if (!memory.startDataSync(resolve)) reject(new Error('not begun'))
+    })
+    assert.equal(memory.counters.syncs - syncs, 1 + 32)
+  })
+})
+
+test('who waits for a data sync gets no parts of it', async () => {
+  await withPool({ pages: 4096, forceGranularity: 'page' }, async ({ memory }) => {
+    for (let page = 0; page < 4096; page++) runWords(memory, [OP_STORE_LAZY, page, 0, 1, 0])
+    const { syncs } = memory.counters
+    // Every thread has something else to do, so the one that waits does it itself.
+    const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4)
+    const busy = Array.from(
+      { length: threads },
+      () =>
+        new Promise((resolve) => {
+          pbkdf2('password', 'salt', 400_000, 64, 'sha512', resolve)
+        }),
+    )
+    assert.equal(
+      memory.startDataSync(() => undefined),
+      true,
+    )
+    assert.equal(memory.finishDataSync(true), true)
+    assert.equal(memory.counters.syncs - syncs, 1)
+    await Promise.all(busy)
+  })
 })
 
 test('who waits for a data sync is not told again', async () => {

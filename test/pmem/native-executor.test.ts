@@ -259,6 +259,26 @@ test('staging chunks come and go, and the program keeps its words when it grows'
   })
 })
 
+test('staging chunks that share a stretch of memory are trimmed and added one by one', async () => {
+  await withPool({}, ({ memory, fd }) => {
+    for (let i = 1; i < 12; i++) memory.addStagingChunk()
+    for (let chunk = 0; chunk < 12; chunk++) stagingFrame(memory, chunk * 128).fill(chunk + 1)
+    // The second chunk of the first stretch, the first of which begins behind four chunks.
+    memory.trimStagingChunks(6)
+    for (let chunk = 0; chunk < 6; chunk++) assert.equal(stagingFrame(memory, chunk * 128)[9], chunk + 1)
+    for (let chunk = 6; chunk < 11; chunk++) {
+      memory.addStagingChunk()
+      const frame = stagingFrame(memory, chunk * 128)
+      assert.ok(frame.every((byte) => byte === 0))
+      frame.fill(0x50 + chunk)
+    }
+    for (let chunk = 0; chunk < 11; chunk++) {
+      runWords(memory, [P.OP_STORE, 6, chunk * 128, FULL, FULL, P.OP_FENCE])
+      assert.ok(readFilePage(fd, 6).every((byte) => byte === (chunk < 6 ? chunk + 1 : 0x50 + chunk)))
+    }
+  })
+})
+
 test('a staging chunk that cannot be detached stays in both lists', async () => {
   const addon = nativeAddon()
   const openPool = addon.openPool.bind(addon)
