@@ -231,6 +231,8 @@ const SPREAD_STEP = 4
 /** Groups beside a checkpoint of so many pages that they are synced in parts. */
 export class CheckpointCase extends GroupCase {
   readonly #names: string[] = []
+  /** Syncs of the checkpoint besides its last one. */
+  #parts = 0
 
   protected override get options(): EngineOptions {
     return {
@@ -258,7 +260,8 @@ export class CheckpointCase extends GroupCase {
     if (isLost()) return
     const before = checkpoints
     const isOver = (): boolean => isLost() || checkpoints > before
-    let syncs = engineSyncs(engine)
+    const { counters } = engine.memory
+    const syncsBefore = counters.syncs
     engine.checkpointWhenIdle()
     let puts = 0
     for (; puts < 1000 && !isOver(); puts++) {
@@ -266,13 +269,10 @@ export class CheckpointCase extends GroupCase {
       await this.settle(store.putAsync(key, value), [key])
     }
     if (!isOver()) throw new Error('the checkpoint has not come to an end')
-    syncs = engineSyncs(engine) - syncs
     // One for each put, one for what a checkpoint ends with, and perhaps one for its anchor.
-    this.#parts = syncs - puts - 1
+    this.#parts = counters.syncs - syncsBefore - puts - 1
     await this.settle(store.flush(), [])
   }
-
-  #parts = 0
 
   protected override expectCalls(): void {
     if (this.#parts < 2) throw new Error(`a checkpoint of ${this.#parts} parts`)
@@ -291,10 +291,6 @@ export class CheckpointCase extends GroupCase {
       this.hasPut(key)
     }
   }
-}
-
-function engineSyncs(engine: Engine): number {
-  return engine.memory.counters.syncs
 }
 
 /** Groups that make the file grow, in steps that are prepared on another thread. */
